@@ -1,0 +1,50 @@
+"""What flows from the patches to the models: :class:`Batch`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some patches as compact planes, and what to compare the model with.
+
+    Attributes:
+        planes: Cube variable -> tensor ``(sample, y, x)`` (``uphill``: ``(sample, distance, y,
+            x)``) in the cube's own dtype, over the core and ``context_px`` around it. Beyond the
+            raster floats are NaN, categories ``OUTSIDE_CODE`` and ``uphill`` "none".
+        target: ``(sample, y, x)`` uint8 over the core: 1, 0, or 255 where the loss does not count
+            (unlabelled, of another part of the split, or beyond the raster).
+        origin: ``(sample, 2)`` int64 row and column of the core's upper-left pixel.
+        context_px: How far the planes reach beyond the core on each side.
+    """
+
+    planes: Mapping[str, Tensor]
+    target: Tensor
+    origin: Tensor
+    context_px: int
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """The batch on another device; planes stay compact."""
+        return replace(
+            self,
+            planes={k: v.to(device, non_blocking=non_blocking) for k, v in self.planes.items()},
+            target=self.target.to(device, non_blocking=non_blocking),
+            origin=self.origin.to(device, non_blocking=non_blocking),
+        )
+
+    def micro_batches(self, size: int) -> Iterator["Batch"]:
+        """Pieces of at most ``size`` samples, in order."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield replace(
+                self,
+                planes={k: v[part] for k, v in self.planes.items()},
+                target=self.target[part],
+                origin=self.origin[part],
+            )

@@ -1,0 +1,30 @@
+"""Hashes by which a stage knows that what it would make is already there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from landslide_dist.config.run import RunConfig, config_hash
+
+
+def ingest_hash(config: RunConfig, inputs: Sequence[dict[str, Any]]) -> str:
+    """What the ingested variables depend on: sources, grid, layout, and the files as they are."""
+    return config_hash(
+        config.sources, config.cube.grid, config.cube.storage, {"inputs": list(inputs)}
+    )
+
+
+def derive_hash(config: RunConfig, ingested: str) -> str:
+    """What slope and uphill index depend on: the elevation and the looking distances."""
+    return config_hash({"distances": config.cube.looking_distances_m, "ingested": ingested})
+
+
+def model_hash(config: RunConfig, name: str, derived: str) -> str:
+    """What a trained model depends on: cube, split, patches, its own settings, its LLR's."""
+    return config_hash(
+        {"derived": derived},
+        config.split,
+        config.patches,
+        config.models[name],
+        config.llr_of(name),
+        config.training,
+    )

@@ -1,0 +1,100 @@
+"""YAML file + ``--set`` overrides -> :class:`RunConfig`, with errors that name the field."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from landslide_dist.config.run import RunConfig
+from landslide_dist.errors import ConfigError
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read one run.
+
+    Args:
+        path: YAML file. ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` in strings are taken
+            from the environment.
+        overrides: ``a.b=value`` settings, values in YAML, applied in order.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or breaks the schema.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"config {str(path)!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {str(path)!r} is not UTF-8 text: {error.reason}") from error
+    tree = _parse(text, str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"config {str(path)!r} holds no settings")
+    for override in overrides:
+        _apply(tree, override)
+    return validate(_expand(tree), str(path))
+
+
+def validate(tree: dict[str, Any], origin: str) -> RunConfig:
+    """Check a plain settings tree.
+
+    Raises:
+        ConfigError: Every broken field on one line: where it is, what is wrong.
+    """
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'run'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_url=False)
+        )
+        raise ConfigError(f"config {origin!r}: {problems}") from error
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The whole configuration with all defaults filled in, as YAML."""
+    plain = config.model_dump(mode="json", by_alias=True)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def _parse(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"config {origin!r} is not YAML: {reason}") from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override!r} is not of the form a.b=value")
+    *parents, last = key.split(".")
+    node = tree
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
+        node = child
+    node[last] = _parse(value, f"--set {override}")
+
+
+def _expand(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _expand(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_expand(value) for value in node]
+    return _VARIABLE.sub(_environment, node) if isinstance(node, str) else node
+
+
+def _environment(match: re.Match[str]) -> str:
+    name = match[1] or match[3]
+    value = os.environ.get(name, match[2])
+    if value is None:
+        raise ConfigError(f"the config names ${name}, which is not set in the environment")
+    return value

@@ -1,0 +1,120 @@
+"""Models and their training hyper-parameters; the defaults are table 1 of the LACNN paper."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from landslide_dist.config.base import Config
+
+
+class AlignedFeatures(Config):
+    """Which channels are gathered uphill."""
+
+    features: tuple[str, ...] | None = Field(
+        None, description="channel names; null: chosen from an LLR checkpoint"
+    )
+    llr: str = Field("llr", description="model of this run, or checkpoint path, to choose from")
+    min_weight: float = Field(0.2, ge=0, description="|LLR weight| from which a channel is taken")
+
+
+class NaiveConfig(Config):
+    """The training share of landslides, everywhere."""
+
+    kind: Literal["naive"]
+
+
+class RandomConfig(Config):
+    """0.999 with the probability of the training share, else 0.001; by pixel, seeded."""
+
+    kind: Literal["random"]
+    seed: int = Field(0, description="seed of the draw")
+
+
+class TrainedModel(Config):
+    """What every trained model has."""
+
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="patches of one global batch, over all ranks")
+    weight_decay: float = Field(0.001, ge=0, description="L2 penalty inside the optimiser")
+    plateau_patience: int = Field(
+        2, ge=0, description="epochs without a better validation loss before the rate falls"
+    )
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by")
+    stop_patience: int | None = Field(
+        None, ge=1, description="epochs without a better validation loss before training stops"
+    )
+    init_from: str | None = Field(None, description="checkpoint whose weights training starts from")
+
+
+class LLRConfig(TrainedModel):
+    """Linear logistic regression."""
+
+    kind: Literal["llr"]
+    learning_rate: float = Field(0.125, gt=0)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(15, ge=1)
+
+
+class NNConfig(TrainedModel):
+    """Neural network on each pixel alone."""
+
+    kind: Literal["nn"]
+    hidden: tuple[int, ...] = (64, 32)
+    learning_rate: float = Field(0.125, gt=0)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(13, ge=1)
+
+
+class LANNConfig(TrainedModel):
+    """Locally aligned neural network: each pixel and its uphill points."""
+
+    kind: Literal["lann"]
+    hidden: tuple[int, ...] = (64, 32)
+    aligned: AlignedFeatures = AlignedFeatures()
+    learning_rate: float = Field(0.0156, gt=0)
+    epochs: int = Field(15, ge=1)
+    batch_size: int = Field(10, ge=1)
+
+
+class CNNConfig(TrainedModel):
+    """U-Net."""
+
+    kind: Literal["cnn"]
+    widths: tuple[int, ...] = Field((16, 32, 64, 128, 128), description="filters of each level")
+    optimizer: Literal["adam", "sgd"] = "sgd"
+    learning_rate: float = Field(0.125, gt=0)
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(12, ge=1)
+
+
+class LACNNConfig(TrainedModel):
+    """Locally aligned U-Net: each pixel and its uphill points."""
+
+    kind: Literal["lacnn"]
+    widths: tuple[int, ...] = Field((16, 32, 64, 128, 128), description="filters of each level")
+    aligned: AlignedFeatures = AlignedFeatures()
+    learning_rate: float = Field(0.001, gt=0)
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(9, ge=1)
+
+
+ModelConfig = Annotated[
+    NaiveConfig | RandomConfig | LLRConfig | NNConfig | LANNConfig | CNNConfig | LACNNConfig,
+    Field(discriminator="kind"),
+]
+AlignedModel = LANNConfig | LACNNConfig
+
+
+def paper_models() -> dict[str, ModelConfig]:
+    """The paper's seven systems with its hyper-parameters, in its order."""
+    return {
+        "naive": NaiveConfig(kind="naive"),
+        "random": RandomConfig(kind="random"),
+        "llr": LLRConfig(kind="llr"),
+        "nn": NNConfig(kind="nn"),
+        "lann": LANNConfig(kind="lann"),
+        "cnn": CNNConfig(kind="cnn"),
+        "lacnn": LACNNConfig(kind="lacnn"),
+    }

@@ -1,0 +1,92 @@
+"""One YAML is one whole run: :class:`RunConfig`."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from landslide_dist.config.base import Config
+from landslide_dist.config.categories import Categories, inspire, synthetic
+from landslide_dist.config.cube import CubeConfig
+from landslide_dist.config.model import AlignedModel, LLRConfig, ModelConfig, paper_models
+from landslide_dist.config.sources import CategoricalVariable, Sources
+from landslide_dist.config.split import PatchConfig, SplitConfig
+from landslide_dist.config.training import (
+    ClusterConfig,
+    EvaluateConfig,
+    ExperimentConfig,
+    PredictConfig,
+    TrainingConfig,
+)
+
+
+class RunConfig(Config):
+    """Everything one run does, from raw files to the report."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="title of the report")
+    task: Literal["susceptibility"] = "susceptibility"
+    run_dir: str = Field(description="local folder of checkpoints, predictions, scores, report")
+    cube: CubeConfig
+    sources: Sources
+    split: SplitConfig = SplitConfig()
+    patches: PatchConfig = PatchConfig()
+    models: dict[str, ModelConfig] = Field(default_factory=paper_models)
+    training: TrainingConfig = TrainingConfig()
+    predict: PredictConfig = PredictConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    experiment: ExperimentConfig | None = Field(None, description="what `experiment` runs")
+    cluster: ClusterConfig | None = Field(None, description="null: threads of this process")
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_plain(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
+        wrong = [name for name in models if not name.isidentifier()]
+        if wrong or not models:
+            raise ValueError(f"model names are plain words and at least one; got {wrong}")
+        return models
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        if self.sources.synthetic is None and self.cube.grid is None:
+            raise ValueError("cube.grid is missing: say which grid the sources land on")
+        if self.sources.synthetic is not None and self.cube.grid is not None:
+            raise ValueError("cube.grid does not go with sources.synthetic, which makes its own")
+        block_px = self.split.block_px
+        if block_px is not None and block_px % self.patches.core_px:
+            raise ValueError(
+                f"split.block_px {block_px} is not a multiple of "
+                f"patches.core_px {self.patches.core_px}"
+            )
+        return self
+
+    def categories(self) -> dict[str, Categories]:
+        """Code list of every categorical variable, in channel order."""
+        if self.sources.synthetic is not None:
+            return dict(synthetic())
+        return {name: _resolve(name, v) for name, v in self.sources.categorical.items()}
+
+    def training_order(self) -> list[str]:
+        """Model names, those that others choose their features from first."""
+        return sorted(self.models, key=lambda name: isinstance(self.models[name], AlignedModel))
+
+    def llr_of(self, name: str) -> LLRConfig | None:
+        """The LLR of this run that an aligned model chooses its features from, if it is here."""
+        model = self.models[name]
+        if not isinstance(model, AlignedModel) or model.aligned.features is not None:
+            return None
+        llr = self.models.get(model.aligned.llr)
+        return llr if isinstance(llr, LLRConfig) else None
+
+
+def _resolve(name: str, variable: CategoricalVariable) -> Categories:
+    if isinstance(variable.categories, Categories):
+        return variable.categories
+    return inspire()[name]
+
+
+def config_hash(*parts: BaseModel | dict[str, Any] | None) -> str:
+    """Short hash of configuration parts: the same settings give the same 12 letters."""
+    plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

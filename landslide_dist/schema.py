@@ -1,0 +1,180 @@
+"""What a cube holds: every variable as data, and the check that a dataset keeps the contract.
+
+Axis order is ``(..., y, x)``. Integer variables carry ``nodata`` as an attribute and as the fill
+value of the Zarr array, never ``_FillValue``: xarray would open them as floats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from landslide_dist.errors import DataError
+
+#: Category code of "not known"; a cube holds it wherever a map has no polygon or no value.
+UNKNOWN_CODE = 0
+#: Category code a reader gives to pixels beyond the raster; never stored, zero in every channel.
+OUTSIDE_CODE = 255
+#: ``landslide`` and ``split`` outside the region or without a label.
+UNLABELLED = 255
+#: Values of ``split`` where the parts are not folds.
+TRAIN, VALIDATION, TEST = 0, 1, 2
+PART_NAMES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a cube.
+
+    Attributes:
+        name: Name in the Zarr group.
+        dtype: NumPy dtype name.
+        nodata: Value of pixels without data; NaN for floats.
+        units: CF units, ``1`` for codes and indices.
+        long_name: What a legend prints.
+        leading: Sizes of the dimensions before ``y`` and ``x``.
+        flags: Code -> meaning for categorical variables.
+    """
+
+    name: str
+    dtype: str
+    nodata: float
+    units: str
+    long_name: str
+    leading: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Dimension names, ending in ``y, x``."""
+        return (*self.leading, "y", "x")
+
+    @property
+    def leading_shape(self) -> tuple[int, ...]:
+        """Sizes of the leading dimensions."""
+        return tuple(self.leading.values())
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Uncompressed bytes of one (y, x) position."""
+        return int(np.dtype(self.dtype).itemsize * np.prod(self.leading_shape, dtype=int))
+
+    def attributes(self) -> dict[str, Any]:
+        """CF attributes as they are stored."""
+        attributes: dict[str, Any] = {
+            "long_name": self.long_name,
+            "units": self.units,
+            "grid_mapping": "spatial_ref",
+        }
+        if np.dtype(self.dtype).kind in "iu":
+            attributes["nodata"] = int(self.nodata)
+        if self.flags:
+            attributes["flag_values"] = list(self.flags)
+            attributes["flag_meanings"] = " ".join(
+                meaning.replace(" ", "_") for meaning in self.flags.values()
+            )
+        return attributes
+
+
+ELEVATION = Variable("elevation", "float32", np.nan, "m", "elevation")
+SLOPE = Variable("slope", "float32", np.nan, "degree", "slope (Horn 1981)")
+LANDSLIDE = Variable(
+    "landslide", "uint8", UNLABELLED, "1", "landslide", flags={0: "no landslide", 1: "landslide"}
+)
+SPLIT = Variable("split", "uint8", UNLABELLED, "1", "part or fold of each labelled pixel")
+PROBABILITY = Variable("probability", "float32", np.nan, "1", "landslide probability")
+#: Only synthetic regions have it: the probability their landslides were drawn from.
+TRUE_PROBABILITY = Variable(
+    "true_probability", "float32", np.nan, "1", "probability that labels were drawn from"
+)
+
+
+def continuous(name: str, units: str) -> Variable:
+    """An extra continuous channel declared in the configuration."""
+    return Variable(name, "float32", np.nan, units, name.replace("_", " "))
+
+
+def categorical(name: str, flags: Mapping[int, str]) -> Variable:
+    """A categorical map; code 0 is "unknown" and is always part of the flags."""
+    return Variable(
+        name,
+        "uint8",
+        UNKNOWN_CODE,
+        "1",
+        name.replace("_", " "),
+        flags={UNKNOWN_CODE: "unknown", **flags},
+    )
+
+
+def uphill(num_distances: int, dtype: str) -> Variable:
+    """Index of the highest pixel of each ring; the dtype's maximum means "none"."""
+    return Variable(
+        "uphill",
+        dtype,
+        int(np.iinfo(dtype).max),
+        "1",
+        "ring position of the highest pixel at each looking distance",
+        leading={"distance": num_distances},
+    )
+
+
+_FIXED = {v.name: v for v in (ELEVATION, SLOPE, LANDSLIDE, SPLIT, PROBABILITY, TRUE_PROBABILITY)}
+
+
+def validate(ds: xr.Dataset, location: str) -> None:
+    """Check that an opened cube keeps the contract.
+
+    Args:
+        ds: The dataset, opened with coordinates.
+        location: Where it comes from, for the message.
+
+    Raises:
+        DataError: A dimension, dtype, coordinate or attribute is not as declared here.
+    """
+    for axis in ("y", "x"):
+        if axis not in ds.coords:
+            raise DataError(f"cube {location!r} has no coordinate {axis!r}; ingest it again")
+    _check_axes(ds, location)
+    if "spatial_ref" not in ds.variables or "crs_wkt" not in ds["spatial_ref"].attrs:
+        raise DataError(f"cube {location!r} has no CRS in 'spatial_ref'; ingest it again")
+    for name, array in ds.data_vars.items():
+        if name != "spatial_ref":
+            _check_variable(array, str(name), location)
+
+
+def _check_axes(ds: xr.Dataset, location: str) -> None:
+    steps = {}
+    for axis in ("y", "x"):
+        values = ds[axis].to_numpy()
+        if values.size < 2:
+            continue
+        differences = np.diff(values)
+        if not np.allclose(differences, differences[0], rtol=1e-6, atol=0):
+            raise DataError(f"cube {location!r} has unevenly spaced {axis} coordinates")
+        steps[axis] = float(differences[0])
+    if steps.get("y", -1.0) > 0 or steps.get("x", 1.0) < 0:
+        raise DataError(f"cube {location!r} is not north-up; ingest it again")
+    if len(steps) == 2 and not np.isclose(-steps["y"], steps["x"], rtol=1e-6):
+        raise DataError(
+            f"cube {location!r} has pixel size {steps['x']:g} m in x but {-steps['y']:g} m in y; "
+            "square pixels are needed: give cube.grid.pixel_m"
+        )
+
+
+def _check_variable(array: xr.DataArray, name: str, location: str) -> None:
+    if array.dims[-2:] != ("y", "x"):
+        raise DataError(f"cube {location!r}: {name!r} has dims {array.dims}; they end in y, x")
+    if "_FillValue" in array.attrs or "missing_value" in array.attrs:
+        raise DataError(f"cube {location!r}: {name!r} carries _FillValue; use the attribute nodata")
+    kind = array.dtype.kind
+    expected = _FIXED.get(name)
+    if expected is not None and array.dtype != np.dtype(expected.dtype):
+        raise DataError(
+            f"cube {location!r}: {name!r} is {array.dtype}, the contract says {expected.dtype}"
+        )
+    if kind in "iu" and "nodata" not in array.attrs:
+        raise DataError(f"cube {location!r}: {name!r} is {array.dtype} without a nodata attribute")
+    if kind == "f" and "units" not in array.attrs:
+        raise DataError(f"cube {location!r}: {name!r} has no units; declare them in the config")

@@ -1,0 +1,1 @@
+"""The only place that opens a Zarr store: where it is, how it lies, who writes which block."""

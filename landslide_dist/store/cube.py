@@ -1,0 +1,222 @@
+"""Cubes: the template first, then independent blocks, then opened as one dataset.
+
+A cube is a Zarr v3 group that ``xarray.open_zarr`` and rioxarray understand. Each shard has one
+writer: :func:`write_block` takes whole shards only.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+
+from landslide_dist import schema
+from landslide_dist.config.cube import StorageConfig
+from landslide_dist.errors import DataError, StoreError
+from landslide_dist.grid import Grid, Window
+from landslide_dist.schema import Variable
+from landslide_dist.store import layout
+from landslide_dist.store.location import open_group, store_errors
+
+
+def create(
+    location: str,
+    grid: Grid,
+    variables: Iterable[Variable],
+    storage: StorageConfig,
+    attrs: Mapping[str, Any],
+    coords: Mapping[str, Iterable[float]] | None = None,
+) -> None:
+    """Write the metadata of a new cube: coordinates, CRS and empty variables.
+
+    Args:
+        location: Path or URL; whatever group is there is replaced.
+        grid: The grid of all variables.
+        variables: What the cube holds.
+        storage: Chunks, shards and compression.
+        attrs: Attributes of the group, e.g. provenance; plain data without times of the run.
+        coords: Values of leading coordinates, e.g. ``distance``.
+    """
+    with store_errors(location):
+        group = open_group(location, "w")
+        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref", **attrs})
+        _write_axes(group, grid)
+    add_variables(location, variables, storage, coords)
+
+
+def add_variables(
+    location: str,
+    variables: Iterable[Variable],
+    storage: StorageConfig,
+    coords: Mapping[str, Iterable[float]] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> None:
+    """Add empty variables to a cube, replacing those of the same name."""
+    with store_errors(location):
+        group = open_group(location, "r+")
+        shape = _shape(group)
+        for name, values in (coords or {}).items():
+            _write_axis(group, name, np.asarray(list(values), dtype=np.float64), {"units": "m"})
+        for variable in variables:
+            group.create_array(**layout.array_layout(variable, storage, shape), overwrite=True)
+        group.attrs.update(attrs or {})
+        with _quiet_consolidation():
+            zarr.consolidate_metadata(group.store)
+
+
+def open_cube(location: str) -> xr.Dataset:
+    """Open a cube lazily, one Dask chunk a shard, and check it against the schema.
+
+    Raises:
+        StoreError: There is no group, or it cannot be reached.
+        DataError: It breaks the data contract.
+    """
+    group = open_group(location)
+    with store_errors(location), _quiet_consolidation():
+        # A Dask chunk smaller than a shard would read, and could write, part of a shard.
+        ds: xr.Dataset = xr.open_zarr(group.store, chunks=_shard_chunks(group), consolidated=True)
+    schema.validate(ds, location)
+    return ds
+
+
+def read_grid(location: str) -> Grid:
+    """The grid of a cube."""
+    group = open_group(location)
+    with store_errors(location):
+        if "spatial_ref" not in group:
+            raise DataError(f"{location!r} is a Zarr group but not a cube: it has no spatial_ref")
+        attributes = group["spatial_ref"].attrs
+        left, width, _, top, _, height = map(float, str(attributes["GeoTransform"]).split())
+        return Grid(
+            str(attributes["crs_wkt"]), Affine(width, 0, left, 0, height, top), _shape(group)
+        )
+
+
+def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array of a cube by name.
+
+    Raises:
+        StoreError: It is not there; names those that are.
+    """
+    node = group.get(name)
+    if not isinstance(node, zarr.Array):
+        raise StoreError(
+            f"the cube {group.store} has no variable {name!r} "
+            f"(it has {', '.join(sorted(group.array_keys()))}); run the stage that makes it"
+        )
+    return node
+
+
+def shard_windows(location: str) -> list[Window]:
+    """The blocks of a cube: one whole shard each, smaller at the edges, in row order."""
+    group = open_group(location)
+    grid = read_grid(location)
+    sizes = {a.shards[-1] for _, a in group.arrays() if a.shards is not None}
+    if len(sizes) != 1:
+        raise StoreError(f"variables of {location!r} have shards of {sorted(sizes)} px; one is due")
+    return list(grid.windows(sizes.pop()))
+
+
+def read_window(array: zarr.Array[Any], window: Window, fill: float) -> NDArray[Any]:
+    """Read a window that may reach beyond the raster.
+
+    Args:
+        array: Array of dims ``(..., y, x)``.
+        window: Pixels to read.
+        fill: Value of pixels beyond the raster.
+
+    Returns:
+        Array of shape ``(..., window.height, window.width)`` in the array's dtype.
+    """
+    shape = (array.shape[-2], array.shape[-1])
+    inside = window.clip(shape)
+    if inside == window:
+        return np.asarray(array[(..., *window.slices)])
+    out = np.full((*array.shape[:-2], *window.shape), fill, dtype=array.dtype)
+    if inside.height and inside.width:
+        out[(..., *inside.relative_to(window).slices)] = array[(..., *inside.slices)]
+    return out
+
+
+def write_block(array: zarr.Array[Any], window: Window, data: NDArray[Any]) -> None:
+    """Write whole shards.
+
+    Args:
+        array: Array of dims ``(..., y, x)``.
+        window: Pixels to write; its edges lie on shard borders or on the raster's edge.
+        data: Values of shape ``(..., window.height, window.width)``, of the array's dtype.
+
+    Raises:
+        StoreError: The window cuts a shard (two writers of one shard would corrupt it), or the
+            data do not fit.
+    """
+    _check_whole_shards(array, window)
+    expected = (*array.shape[:-2], *window.shape)
+    if data.shape != expected or data.dtype != array.dtype:
+        raise StoreError(
+            f"block of {array.name} is {data.dtype} {data.shape}, due is {array.dtype} {expected}"
+        )
+    array[(..., *window.slices)] = data
+
+
+def _check_whole_shards(array: zarr.Array[Any], window: Window) -> None:
+    shards = array.shards if array.shards is not None else array.chunks
+    for start, stop, size, shard in zip(
+        (window.y0, window.x0), (window.y1, window.x1), array.shape[-2:], shards[-2:], strict=True
+    ):
+        if start % shard or (stop % shard and stop != size):
+            raise StoreError(
+                f"{window} cuts a shard of {array.name} ({shard} px): write whole ones"
+            )
+
+
+def _write_axes(group: zarr.Group, grid: Grid) -> None:
+    for axis, values, standard_name in (
+        ("y", grid.y, "projection_y_coordinate"),
+        ("x", grid.x, "projection_x_coordinate"),
+    ):
+        attributes = {"standard_name": standard_name, "units": "m", "axis": axis.upper()}
+        _write_axis(group, axis, values, attributes)
+    reference = group.create_array("spatial_ref", shape=(), dtype="int64", dimension_names=())
+    reference.attrs.update(CRS.from_user_input(grid.crs).to_cf())
+    reference.attrs["GeoTransform"] = " ".join(repr(float(v)) for v in grid.transform.to_gdal())
+
+
+def _write_axis(
+    group: zarr.Group, name: str, values: NDArray[np.float64], attributes: Mapping[str, str]
+) -> None:
+    group.create_array(
+        name,
+        data=values,
+        chunks=values.shape,
+        dimension_names=(name,),
+        attributes=dict(attributes),
+        overwrite=True,
+    )
+
+
+def _shape(group: zarr.Group) -> tuple[int, int]:
+    return array(group, "y").shape[0], array(group, "x").shape[0]
+
+
+def _shard_chunks(group: zarr.Group) -> dict[str, int]:
+    chunks: dict[str, int] = {}
+    for _, node in group.arrays():
+        if node.shards is not None:
+            dims = node.metadata.to_dict()["dimension_names"]
+            chunks.update(zip(dims, node.shards, strict=True))
+    return chunks
+
+
+@contextmanager
+def _quiet_consolidation() -> Iterator[None]:
+    """Zarr warns that v3 does not specify consolidated metadata; xarray reads it, and we use it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        yield
