@@ -7,7 +7,7 @@ writer: :func:`write_block` takes whole shards only.
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -123,11 +123,13 @@ def shard_windows(location: str) -> list[Window]:
     return list(grid.windows(sizes.pop()))
 
 
-def read_window(array: zarr.Array[Any], window: Window, fill: float) -> NDArray[Any]:
+def read_window(
+    array: zarr.Array[Any] | NDArray[Any], window: Window, fill: float
+) -> NDArray[Any]:
     """Read a window that may reach beyond the raster.
 
     Args:
-        array: Array of dims ``(..., y, x)``.
+        array: Array of dims ``(..., y, x)``, stored or in memory.
         window: Pixels to read.
         fill: Value of pixels beyond the raster.
 
@@ -209,7 +211,7 @@ def _shard_chunks(group: zarr.Group) -> dict[str, int]:
     chunks: dict[str, int] = {}
     for _, node in group.arrays():
         if node.shards is not None:
-            dims = node.metadata.to_dict()["dimension_names"]
+            dims = cast("tuple[str, ...]", node.metadata.to_dict()["dimension_names"])
             chunks.update(zip(dims, node.shards, strict=True))
     return chunks
 

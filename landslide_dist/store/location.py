@@ -73,7 +73,9 @@ def delete(location: str) -> None:
         for victim in (path, f"{path}.state"):
             if fs.exists(victim):
                 fs.rm(victim, recursive=True)
-            if fs.exists(victim):
+            fs.invalidate_cache()
+            # Some object stores go on listing the folder itself.
+            if set(fs.find(victim)) - {fs._strip_protocol(victim)}:
                 raise StoreError(f"{location!r} could not be removed: is the identity read-only?")
 
 
