@@ -1,0 +1,5 @@
+"""The arithmetic: NumPy arrays in, NumPy arrays out; no xarray, Dask, Zarr or torch.
+
+``terrain`` slope, aspect, hillshade · ``uphill`` rings and the uphill index · ``tiling`` windows
+that cover a raster · ``scores`` mergeable counts and what is computed from them.
+"""
