@@ -1,4 +1,4 @@
-"""A real S3 server with authentication: SeaweedFS, started for the tests that are marked s3."""
+"""Where real data lie, and a real S3 server (SeaweedFS) for the tests that are marked s3."""
 
 import json
 import os
@@ -33,6 +33,16 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": identity[1],
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real third-party data; it is not part of the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LANDSLIDE_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set LANDSLIDE_SHARED_DATA to its folder")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,15 @@
+"""Models: compact planes -> channels -> logits.
+
+``encoder``         codes and continuous planes to channels, uphill gathering
+``pixel``, ``unet`` networks on the channels; ``blocks`` is what they share
+``susceptibility``  encoder + network as one model, and how far it looks
+``constant``        the baselines without weights
+``recipe``          what a model is made from
+``build``           name -> model
+``checkpoint``      model <-> file
+"""
+
+from landslide_dist.models.build import aligned_features, build_model, reach_of
+from landslide_dist.models.susceptibility import EncodedModel, SusceptibilityModel
+
+__all__ = ["EncodedModel", "SusceptibilityModel", "aligned_features", "build_model", "reach_of"]

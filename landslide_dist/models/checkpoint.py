@@ -1,0 +1,172 @@
+"""A model as a file: weights and plain data, readable without running any code of its own.
+
+The same bundle is a file (:func:`save`, :func:`load`) and an entry of a Lightning checkpoint
+(:func:`to_dict`, :func:`from_dict`).
+"""
+
+import io
+import os
+import pickle
+import struct
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from landslide_dist import __version__
+from landslide_dist.errors import ConfigError, DataError
+from landslide_dist.models.build import assemble
+from landslide_dist.models.recipe import Recipe
+from landslide_dist.models.susceptibility import SusceptibilityModel
+
+_FORMAT = "landslide_dist model"
+_FORMAT_VERSION = 1
+#: How torch reports damaged and foreign files.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+#: What the trainer knows and the model does not; see :func:`to_dict`.
+REQUIRED = ("looking_distances_m", "pixel_m", "split_hash", "cube")
+
+
+def to_dict(model: SusceptibilityModel, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The bundle of a model.
+
+    Args:
+        model: Any model of :mod:`landslide_dist.models.build`.
+        metadata: Plain data (as JSON would hold it) kept beside the recipe: at least
+            ``looking_distances_m``, ``pixel_m``, ``split_hash`` and ``cube``, the provenance of
+            the cube it was trained on.
+
+    Returns:
+        ``format``, ``format_version``, ``weights`` (on the CPU, copied) and ``metadata``: the
+        recipe's entries, those given, and ``package_version``.
+
+    Raises:
+        ValueError: ``metadata`` lacks an entry, has one of the recipe's names, or is not plain.
+    """
+    recipe = model.recipe.to_dict()
+    missing = [name for name in REQUIRED if name not in metadata]
+    if missing or recipe.keys() & metadata.keys():
+        raise ValueError(
+            f"metadata lacks {missing} or repeats {sorted(recipe.keys() & metadata.keys())}"
+        )
+    return {
+        "format": _FORMAT,
+        "format_version": _FORMAT_VERSION,
+        "weights": {
+            name: tensor.detach().to("cpu", copy=True)
+            for name, tensor in model.state_dict().items()
+        },
+        "metadata": {**recipe, **_plain(metadata), "package_version": __version__},
+    }
+
+
+def from_dict(bundle: Mapping[str, Any], origin: str) -> tuple[SusceptibilityModel, dict[str, Any]]:
+    """The model of a bundle.
+
+    Args:
+        bundle: What :func:`to_dict` made.
+        origin: Where it comes from, for the message.
+
+    Returns:
+        The model, on the CPU in eval mode, and the metadata.
+
+    Raises:
+        DataError: It is no such bundle, of a newer version, or incomplete.
+    """
+    if not isinstance(bundle, Mapping) or bundle.get("format") != _FORMAT:
+        raise DataError(f"checkpoint {origin!r} is not a landslide-dist model; train writes them")
+    if bundle.get("format_version") != _FORMAT_VERSION:
+        raise DataError(
+            f"checkpoint {origin!r} has format version {bundle.get('format_version')}, this is "
+            f"version {_FORMAT_VERSION}; install the version of landslide-dist that wrote it"
+        )
+    try:
+        metadata = dict(bundle["metadata"])
+        model = assemble(Recipe.from_dict(metadata))
+        model.load_state_dict(bundle["weights"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"checkpoint {origin!r} does not hold a whole model ({type(error).__name__}: {reason});"
+            " train it again"
+        ) from error
+    return model.eval(), metadata
+
+
+def save(path: str | Path, model: SusceptibilityModel, metadata: Mapping[str, Any]) -> None:
+    """Write a model; the file is there whole or not at all.
+
+    Args:
+        path: Local file; its folder is made.
+        model: The model.
+        metadata: See :func:`to_dict`.
+    """
+    path = Path(path)
+    bundle = to_dict(model, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(bundle, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:
+    """Read a model.
+
+    Args:
+        path: File written by :func:`save`.
+
+    Returns:
+        The model, on the CPU in eval mode, and its metadata.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: The file is damaged or is something else.
+    """
+    origin = str(path)
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"checkpoint {origin!r} cannot be read: {error.strerror}; train the model first or "
+            "correct the path"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            # Foreign pickles make torch warn before it refuses them.
+            warnings.simplefilter("ignore", UserWarning)
+            bundle = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"checkpoint {origin!r} is damaged or not a landslide-dist model; train it again"
+        ) from error
+    return from_dict(bundle, origin)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings, sequences, strings and numbers alone, so that ``weights_only`` reads them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or type(value) in (str, bool, int, float):
+        return value
+    raise ValueError(f"{value!r} of type {type(value).__name__} is not plain data")

@@ -1,0 +1,78 @@
+"""What a model is made from, apart from its weights: :class:`Recipe`, plain data both ways."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from landslide_dist.config.categories import Categories
+from landslide_dist.config.channels import Channels
+from landslide_dist.config.model import ModelConfig
+
+_MODEL_CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that builds a model; with its weights it predicts on any cube.
+
+    Attributes:
+        config: Kind of model and its hyper-parameters.
+        channels: Which channels, in which order.
+        statistics: Mean and standard deviation of each continuous variable over the training
+            pixels, in the variable's units.
+        radii_px: Ring radius of each looking distance of the cube.
+        share: Share of landslide pixels among the labelled training pixels.
+        aligned_features: Channel names gathered uphill; empty for models that do not look uphill.
+    """
+
+    config: ModelConfig
+    channels: Channels
+    statistics: Mapping[str, tuple[float, float]]
+    radii_px: tuple[int, ...]
+    share: float
+    aligned_features: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "channels": {
+                "categorical": {
+                    variable: categories.model_dump(mode="json")
+                    for variable, categories in self.channels.categorical.items()
+                },
+                "extra": list(self.channels.extra),
+            },
+            "statistics": {
+                variable: [float(mean), float(std)]
+                for variable, (mean, std) in self.statistics.items()
+            },
+            "radii_px": [int(radius) for radius in self.radii_px],
+            "share": float(self.share),
+            "aligned_features": list(self.aligned_features),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Recipe":
+        """The inverse of :meth:`to_dict`; other entries of ``plain`` are left alone.
+
+        Raises:
+            KeyError, TypeError, ValueError: ``plain`` does not hold a recipe (pydantic's
+                validation error is a ValueError).
+        """
+        categorical = plain["channels"]["categorical"]
+        return cls(
+            config=_MODEL_CONFIG.validate_python(plain["config"]),
+            channels=Channels(
+                {name: Categories.model_validate(entry) for name, entry in categorical.items()},
+                tuple(plain["channels"]["extra"]),
+            ),
+            statistics={
+                name: (float(mean), float(std)) for name, (mean, std) in plain["statistics"].items()
+            },
+            radii_px=tuple(plain["radii_px"]),
+            share=float(plain["share"]),
+            aligned_features=tuple(plain["aligned_features"]),
+        )
