@@ -18,6 +18,7 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-cache
 
 bench: $(READY)
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
 
 # torch first and by its exact version: a plain "torch" may pull gigabytes of GPU libraries.

@@ -1,6 +1,7 @@
-"""Progress of long stages: a bar on a terminal, a line every tenth of the way in a batch log."""
+"""Progress of long stages: a bar on a terminal, a line now and then in a batch log."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -8,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
+
+#: Seconds between two lines about the same work in a batch log.
+LOG_INTERVAL_S = 15.0
 
 #: Where everything that is not a result goes, so that standard output stays parseable.
 console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
@@ -38,9 +42,10 @@ def _bar(items: Iterable[T], label: str, total: int) -> Iterator[T]:
 
 
 def _lines(items: Iterable[T], label: str, total: int) -> Iterator[T]:
-    shown = 0
+    """What is done within the interval leaves no line."""
+    shown = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
-        if done * 10 // total > shown or done == total:
-            shown = done * 10 // total
+        if time.monotonic() - shown > LOG_INTERVAL_S:
+            shown = time.monotonic()
             console.print(f"{label}: {done}/{total}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from landslide_dist.config.base import Config
 from landslide_dist.config.categories import Categories, inspire
@@ -62,6 +62,7 @@ class PointsSource(Config):
 
     kind: Literal["points"]
     path: str = Field(description="CSV or vector file; $NAME is taken from the environment")
+    layer: str | None = Field(None, description="layer of a vector file with several")
     x: str = Field("x", description="CSV column of eastings (or longitudes)")
     y: str = Field("y", description="CSV column of northings (or latitudes)")
     crs: str | None = Field(None, description="CRS of the columns; needed for a CSV")
@@ -87,10 +88,18 @@ class SyntheticSource(Config):
     )
 
 
+def _raster_by_default(source: Any) -> Any:
+    """A source without ``kind`` is a raster."""
+    return {"kind": "raster", **source} if isinstance(source, dict) else source
+
+
 class CategoricalVariable(Config):
     """A categorical map and its code list."""
 
-    source: Annotated[RasterSource | VectorSource, Field(discriminator="kind")]
+    source: Annotated[
+        Annotated[RasterSource | VectorSource, Field(discriminator="kind")],
+        BeforeValidator(_raster_by_default),
+    ]
     categories: Categories | Literal["inspire"] = Field(
         "inspire", description="the shipped INSPIRE list of this variable's name, or codes"
     )
@@ -114,9 +123,10 @@ class Sources(Config):
     continuous: dict[str, ContinuousVariable] = Field(
         default_factory=dict, description="extra continuous channels, after elevation"
     )
-    inventory: (
-        Annotated[RasterSource | VectorSource | PointsSource, Field(discriminator="kind")] | None
-    ) = Field(None, description="landslides: polygons, points or a 0/1 raster")
+    inventory: Annotated[
+        Annotated[RasterSource | VectorSource | PointsSource, Field(discriminator="kind")] | None,
+        BeforeValidator(_raster_by_default),
+    ] = Field(None, description="landslides: polygons, points or a 0/1 raster")
     study_area: VectorSource | None = Field(
         None, description="polygon outside which nothing is labelled"
     )
@@ -137,6 +147,8 @@ class Sources(Config):
             raise ValueError("give either synthetic or files, not both")
         if self.synthetic is None and self.elevation is None:
             raise ValueError("elevation is missing")
+        if self.study_area is not None and self.inventory is None:
+            raise ValueError("study_area bounds the labels of an inventory; give inventory too")
         for name, variable in self.categorical.items():
             if variable.categories == "inspire" and name not in inspire():
                 raise ValueError(

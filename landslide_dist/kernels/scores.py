@@ -5,13 +5,11 @@ are exact for probabilities rounded to their bin's centre; NLL and Brier score a
 probabilities, float64, added in block order. What is undefined (no landslides, no labels) is NaN.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 NUM_BINS = 65536
 #: Logits beyond are clipped: p below 1.1e-7 or above 1 - 1.1e-7.
@@ -35,6 +33,13 @@ def bin_centres() -> Array:
     """The probability that each bin stands for, ascending, shape (65536,)."""
     logit = (np.arange(NUM_BINS) + 0.5) * (2 * MAX_LOGIT / NUM_BINS) - MAX_LOGIT
     return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def losses(probability: NDArray[Any], landslide: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Negative log-likelihood (nats) and squared error of each pixel, float64."""
+    p = probability.astype(np.float64)
+    clipped = np.clip(p, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return -np.log(np.where(landslide, clipped, 1 - clipped)), np.square(p - landslide)
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,12 @@ class ScoreCounts:
         """
         bins = bin_index(probability.ravel())
         landslide = target.ravel() == 1
-        p = np.clip(probability.ravel().astype(np.float64), MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-        error = probability.ravel().astype(np.float64) - landslide
+        nll, squared_error = losses(probability.ravel(), landslide)
         return cls(
             np.bincount(bins[landslide], minlength=NUM_BINS),
             np.bincount(bins[~landslide], minlength=NUM_BINS),
-            float(-np.where(landslide, np.log(p), np.log1p(-p)).sum()),
-            float(np.square(error).sum()),
+            float(nll.sum()),
+            float(squared_error.sum()),
         )
 
     def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
@@ -253,40 +257,6 @@ def best_threshold(counts: ScoreCounts) -> float:
         )
     best = np.flatnonzero(mcc == mcc.max())[-1]
     return float(threshold[1:][best])
-
-
-def bootstrap_intervals(
-    blocks: Sequence[ScoreCounts],
-    statistics: dict[str, Callable[[ScoreCounts], float]],
-    num_draws: int,
-    seed: int,
-    level: float = 0.95,
-) -> dict[str, tuple[float, float]]:
-    """Percentile intervals from drawing whole blocks with replacement (spatial correlation).
-
-    Args:
-        blocks: Counts of disjoint blocks of pixels.
-        statistics: Name -> score.
-        num_draws: Bootstrap draws.
-        seed: Seed of the draws.
-        level: Coverage.
-    """
-    positive = sparse.csr_matrix(np.stack([b.positive for b in blocks]))
-    negative = sparse.csr_matrix(np.stack([b.negative for b in blocks]))
-    sums = np.array([(b.nll_sum, b.brier_sum) for b in blocks])
-    random = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {name: [] for name in statistics}
-    for _ in range(num_draws):
-        drawn = np.bincount(random.integers(len(blocks), size=len(blocks)), minlength=len(blocks))
-        nll_sum, brier_sum = drawn @ sums
-        counts = ScoreCounts(drawn @ positive, drawn @ negative, float(nll_sum), float(brier_sum))
-        for name, statistic in statistics.items():
-            values[name].append(statistic(counts))
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    return {
-        name: (float(low), float(high))
-        for name, (low, high) in ((n, np.nanquantile(v, tails)) for n, v in values.items())
-    }
 
 
 def _cumulative(

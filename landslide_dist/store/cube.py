@@ -123,9 +123,7 @@ def shard_windows(location: str) -> list[Window]:
     return list(grid.windows(sizes.pop()))
 
 
-def read_window(
-    array: zarr.Array[Any] | NDArray[Any], window: Window, fill: float
-) -> NDArray[Any]:
+def read_window(array: zarr.Array[Any] | NDArray[Any], window: Window, fill: float) -> NDArray[Any]:
     """Read a window that may reach beyond the raster.
 
     Args:

@@ -131,13 +131,3 @@ def test_without_landslides_nothing_is_plausible():
         assert np.isnan(score(counts))
     assert np.isnan(scores.precision_recall_f1_mcc(scores.confusion_at(counts, 0.9))["precision"])
     assert np.isnan(scores.nll(ScoreCounts.zero()))
-
-
-def test_bootstrap_intervals_hold_the_score_and_narrow_with_blocks():
-    def width(num_blocks):
-        blocks = [ScoreCounts.from_block(*draw(500, seed)) for seed in range(num_blocks)]
-        low, high = scores.bootstrap_intervals(blocks, {"auc": scores.auc}, 60, seed=0)["auc"]
-        assert low < scores.auc(sum(blocks, ScoreCounts.zero())) < high
-        return high - low
-
-    assert width(40) < width(5)

@@ -1,0 +1,71 @@
+"""What users bring, or a synthetic region, as blocks of the target grid.
+
+``target_grid`` says where pixels are (``target``); ``open_sources`` opens and checks every input
+without reading rasters. Then each :class:`~landslide_dist.sources.protocol.BlockSource` is read
+block by block, by threads or by workers elsewhere. In order of the path: ``band`` and ``netcdf``
+(raw pixels), ``meaning`` (values or codes), ``warp`` (onto the grid), ``raster``; ``layer`` and
+``vector``; ``points``; ``region`` (labels).
+"""
+
+from landslide_dist.config import RunConfig
+from landslide_dist.config.sources import CategoricalVariable, VectorSource
+from landslide_dist.grid import Grid
+from landslide_dist.schema import ELEVATION, categorical, continuous
+from landslide_dist.sources.protocol import BlockSource
+
+__all__ = ["BlockSource", "open_sources", "target_grid"]
+
+
+def target_grid(config: RunConfig) -> Grid:
+    """The grid of a run's cube.
+
+    Raises:
+        ConfigError: It is not fully given, or not a projected grid of square pixels in metres.
+        DataError: The raster it is taken from cannot be read.
+    """
+    if config.sources.synthetic is not None:
+        from landslide_dist.sources.synthetic import synthetic_grid
+
+        return synthetic_grid(config.sources.synthetic)
+    from landslide_dist.sources.target import open_grid
+
+    assert config.cube.grid is not None  # the configuration sees to it
+    return open_grid(config.cube.grid)
+
+
+def open_sources(config: RunConfig, grid: Grid) -> dict[str, BlockSource]:
+    """Every variable that is ingested, by its name in the cube; ``landslide`` comes last.
+
+    Raises:
+        ConfigError: A source's settings do not go together.
+        DataError: A file is missing or broken, or does not hold what the configuration says.
+    """
+    if config.sources.synthetic is not None:
+        from landslide_dist.sources.synthetic import synthetic_sources
+
+        return synthetic_sources(config.sources.synthetic)
+    from landslide_dist.sources.raster import open_raster
+    from landslide_dist.sources.region import open_region
+
+    assert config.sources.elevation is not None  # the configuration sees to it
+    elevation = open_raster(config.sources.elevation, ELEVATION, grid)
+    opened: dict[str, BlockSource] = {"elevation": elevation}
+    for name, entry in config.sources.continuous.items():
+        opened[name] = open_raster(entry.source, continuous(name, entry.units), grid)
+    for name, map_ in config.sources.categorical.items():
+        opened[name] = _open_categorical(config, name, map_, grid)
+    region = open_region(config.sources, elevation, grid)
+    return opened if region is None else opened | {"landslide": region}
+
+
+def _open_categorical(
+    config: RunConfig, name: str, entry: CategoricalVariable, grid: Grid
+) -> BlockSource:
+    variable = categorical(name, config.categories()[name].codes)
+    if isinstance(entry.source, VectorSource):
+        from landslide_dist.sources.vector import open_classes
+
+        return open_classes(entry.source, variable, grid)
+    from landslide_dist.sources.raster import open_raster
+
+    return open_raster(entry.source, variable, grid)

@@ -1,0 +1,43 @@
+"""Rasters and tables on a real S3 server: read with the usual AWS settings, versions by ETag."""
+
+import numpy as np
+import pytest
+import s3fs
+
+from landslide_dist.config.sources import RasterSource
+from landslide_dist.errors import DataError
+from landslide_dist.schema import ELEVATION
+from landslide_dist.sources.raster import open_raster
+
+from .conftest import whole
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture
+def uploaded(grid, write_raster, s3_server, monkeypatch):
+    for name, value in s3_server.environment(s3_server.admin).items():
+        monkeypatch.setenv(name, value)
+    values = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+    key, secret = s3_server.admin
+    fs = s3fs.S3FileSystem(key=key, secret=secret, endpoint_url=s3_server.endpoint)
+    url = f"s3://{s3_server.bucket}/rasters/dem.tif"
+    fs.put_file(write_raster(values, grid.transform, tiled=True), url)
+    return url, values
+
+
+def test_a_raster_on_s3(grid, uploaded):
+    url, values = uploaded
+    source = open_raster(RasterSource(path=url), ELEVATION, grid)
+    np.testing.assert_array_equal(whole(source, grid), values)
+    (entry,) = source.provenance()
+    assert entry["path"] == url
+    assert entry["size"] > values.nbytes
+    assert len(entry["etag"]) == 32
+
+
+def test_a_missing_object(grid, uploaded):
+    url = uploaded[0].replace("dem", "nowhere")
+    with pytest.raises(DataError, match="nowhere.tif' cannot be read") as caught:
+        open_raster(RasterSource(path=url), ELEVATION, grid)
+    assert "\n" not in str(caught.value)
