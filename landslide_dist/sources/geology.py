@@ -78,7 +78,7 @@ _GAP_LEVEL = 2.0
 
 def lithology(seed: int, window: Window) -> NDArray[np.uint8]:
     """Lithology codes, shape (height, width)."""
-    province = noise(seed, _PROVINCE, ((128, 0.9), (32, 0.4), (8, 0.2)), window)
+    province = noise(seed, _PROVINCE, ((48, 0.9), (24, 0.4), (8, 0.2)), window)
     rock = noise(seed, _ROCK, _PATCHES, window)
     codes = np.empty(window.shape, dtype=np.uint8)
     _rocks(province, rock, PROVINCES, codes)

@@ -1,0 +1,164 @@
+"""Curves of the scores, as PNG bytes."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+from numpy.typing import NDArray
+
+from landslide_dist.evaluation.drawing import FAINT, INK, SOFT, line_styles, new_figure, png, style
+from landslide_dist.evaluation.score import ModelScores
+from landslide_dist.kernels import scores as kernel
+from landslide_dist.kernels.scores import Curve, ScoreCounts
+
+Scores = Mapping[str, ModelScores]
+#: Points of a drawn curve; more than pixels across serve nobody.
+CURVE_POINTS = 1500
+
+
+def roc_figure(scores: Scores, part: str) -> bytes:
+    """ROC curves of a part, with the area under each."""
+    figure = new_figure(6.4, 5.2)
+    axes = figure.add_subplot()
+    style(axes, f"ROC, {part}", "false positive rate", "true positive rate")
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    _curves(axes, scores, part, kernel.roc_curve, kernel.auc)
+    axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
+    _legend(axes, "AUC")
+    return png(figure)
+
+
+def precision_recall_figure(scores: Scores, part: str) -> bytes:
+    """Precision-recall curves of a part, with the average precision of each."""
+    figure = new_figure(6.4, 4.6)
+    axes = figure.add_subplot()
+    style(axes, f"Precision and recall, {part}", "recall", "precision")
+    counts = [model.counts[part] for model in scores.values() if part in model.counts]
+    if counts:
+        share = counts[0].num_positive / counts[0].num_labelled
+        axes.axhline(share, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.annotate(
+            f"share of landslides {_percent(share)}",
+            (1, share), xytext=(0, 3), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7.5, color=SOFT,
+        )  # fmt: skip
+        axes.set_ylim(0, _highest_precision(counts))
+    _curves(axes, scores, part, kernel.precision_recall_curve, kernel.average_precision)
+    axes.set_xlim(0, 1)
+    _legend(axes, "average precision")
+    return png(figure)
+
+
+def reliability_figure(scores: Scores, part: str) -> bytes:
+    """Predicted probability against the share of landslides, in equal-count bins, on log axes."""
+    figure = new_figure(6.4, 5.2)
+    axes = figure.add_subplot()
+    style(axes, f"Calibration, {part}", "predicted probability", "observed share of landslides")
+    bins = {
+        name: kernel.reliability(model.counts[part], model.calibration_bins)
+        for name, model in scores.items()
+        if part in model.counts
+    }
+    low, high = _log_limits([v for b in bins.values() for v in (b.predicted, b.observed)])
+    axes.plot([low, high], [low, high], color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    for name, line in line_styles(bins).items():
+        predicted, observed = (np.clip(v, low, high) for v in bins[name][:2])
+        ece = kernel.expected_calibration_error(
+            scores[name].counts[part], scores[name].calibration_bins
+        )
+        label = f"{name}  {ece:.4f}"
+        axes.plot(predicted, observed, label=label, marker="o", markersize=3.2, **line)
+        none = bins[name].observed <= low
+        axes.plot(
+            predicted[none], observed[none], "o", markersize=4.5, markerfacecolor="white",
+            markeredgecolor=line["color"], zorder=5, clip_on=False,
+        )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
+        axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    _legend(axes, "calibration error")
+    return png(figure)
+
+
+def rate_figure(scores: Scores) -> bytes:
+    """Success-rate (training) and prediction-rate (held-out) curves side by side."""
+    present = {part for model in scores.values() for part in model.counts}
+    panels = [("train", "Success rate"), ("test", "Prediction rate")]
+    shown = [(part, title) for part, title in panels if part in present]
+    figure = new_figure(4.8 * max(1, len(shown)), 4.6)
+    for axes, (part, title) in zip(
+        np.atleast_1d(figure.subplots(1, max(1, len(shown)))), shown, strict=False
+    ):
+        style(axes, f"{title}, {part}", "share of the area, most susceptible first",
+              "share of the landslides in it")  # fmt: skip
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        _curves(axes, scores, part, kernel.success_rate_curve, _found_in_a_tenth)
+        axes.set(xlim=(0, 1), ylim=(0, 1.005))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _legend(axes, "found in 10 % of the area", as_percent=True)
+    return png(figure)
+
+
+def _curves(
+    axes: Axes,
+    scores: Scores,
+    part: str,
+    curve: Callable[[ScoreCounts], Curve],
+    score: Callable[[ScoreCounts], float],
+) -> None:
+    there = {name: model.counts[part] for name, model in scores.items() if part in model.counts}
+    for name, line in line_styles(there).items():
+        x, y = _thinned(curve(there[name]))
+        axes.plot(x, y, label=f"{name}  {score(there[name]):.3f}", **line)
+
+
+def _thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points a pixel apart or so, chosen along x, the first and last among them."""
+    if len(curve.x) <= CURVE_POINTS:
+        return curve.x, curve.y
+    at = np.searchsorted(curve.x, np.linspace(curve.x[0], curve.x[-1], CURVE_POINTS))
+    kept = np.unique(np.concatenate([[0], at, [len(curve.x) - 1]]))
+    return curve.x[kept], curve.y[kept]
+
+
+def _legend(axes: Axes, title: str, as_percent: bool = False) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if as_percent:
+        pairs = (label.rsplit("  ", 1) for label in labels)
+        labels = [f"{name}  {float(value):.0%}" for name, value in pairs]
+    legend = axes.legend(
+        handles, labels, title=title, fontsize=8, title_fontsize=8, frameon=False,
+        loc="upper left", bbox_to_anchor=(1.0, 1.0), labelcolor=INK,
+    )  # fmt: skip
+    legend.get_title().set_color(SOFT)
+    legend.set_alignment("left")
+
+
+def _highest_precision(counts: list[ScoreCounts]) -> float:
+    """Top of the precision axis: the first few pixels of a ranking say little."""
+    best = 0.0
+    for one in counts:
+        curve = kernel.precision_recall_curve(one)
+        best = max(best, float(curve.y[curve.x >= 0.02].max(initial=0)))
+    return min(1.005, 1.15 * best) or 1.0
+
+
+def _log_limits(values: list[NDArray[np.float64]]) -> tuple[float, float]:
+    """Decades that hold the values; zeros and what is below 1e-6 go to the edge."""
+    joined = np.concatenate([*values, [0.0]])
+    seen = joined[joined > 1e-6]
+    if not len(seen):
+        return 1e-3, 1.0
+    return float(max(1e-6, seen.min() / 1.6)), float(min(1.0, seen.max() * 1.6))
+
+
+def _found_in_a_tenth(counts: ScoreCounts) -> float:
+    curve = kernel.success_rate_curve(counts)
+    return float(np.interp(0.1, curve.x, curve.y))
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.3g} %"

@@ -1,0 +1,302 @@
+"""Maps of a region at picture scale, as PNG bytes: parts, susceptibility, models, terrain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from numpy.typing import NDArray
+
+from landslide_dist.evaluation.drawing import (
+    CLASS_COLOURS,
+    INK,
+    LANDSLIDE_COLOUR,
+    OTHER_COLOUR,
+    PART_COLOURS,
+    SOFT,
+    SUSCEPTIBILITY,
+    TERRAIN,
+    new_figure,
+    png,
+)
+from landslide_dist.evaluation.overview import Overview
+from landslide_dist.grid import Window
+from landslide_dist.kernels.terrain import hillshade
+from landslide_dist.kernels.uphill import ring_offsets, ring_radii
+from landslide_dist.schema import TRUE_PROBABILITY, UNKNOWN_CODE, UNLABELLED
+from landslide_dist.store.cube import open_cube
+
+#: Longer side of the window that shows all models, raster pixels; a map's is larger.
+PANEL_PX = 512
+MAP_WIDTH_IN = 7.5
+#: Share of the pixels below the darkest colour.
+TOP_QUANTILE = 0.995
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Hillshade of an overview, and where on the ground it lies."""
+
+    overview: Overview
+    shade: NDArray[np.float32]
+    missing: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, overview: Overview) -> "_Ground":
+        elevation = overview.mean("elevation")
+        shade = hillshade(elevation, overview.pixel_m, z_factor=1.5)
+        return cls(overview, np.nan_to_num(shade, nan=0.7), np.isnan(elevation))
+
+    def draw(self, axes: Axes, title: str) -> None:
+        """Relief in light grey, no axes."""
+        light = 0.55 + 0.45 * self.shade
+        light[self.missing] = 1.0
+        axes.imshow(light, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(title, loc="left", fontsize=10, color=INK, fontweight="bold")
+        axes.set_axis_off()
+
+    def shaded(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
+        """RGBA colours darkened by the relief, transparent where there is no ground."""
+        out = colours.copy()
+        out[..., :3] *= (0.6 + 0.4 * self.shade)[..., None]
+        out[self.missing, 3] = 0.0
+        return out
+
+
+def partition_map(
+    cube_location: str, split_location: str, parts: Mapping[str, frozenset[int]]
+) -> bytes:
+    """Which labelled pixels belong to which part; what is labelled but masked is the buffer."""
+    overview = Overview.of(cube_location)
+    ground = _Ground.of(overview)
+    figure, axes = _map_figure(overview)
+    ground.draw(axes, "Partition")
+    split = overview.middle("split", split_location)
+    labelled = overview.middle("landslide") != UNLABELLED
+    handles = []
+    for part, values in parts.items():
+        mine = np.isin(split, sorted(values))
+        if values:
+            _fill(axes, ground, mine, PART_COLOURS[part], 0.75)
+            handles.append(Patch(color=PART_COLOURS[part], label=part))
+    buffer = labelled & (split == UNLABELLED)
+    if buffer.any():
+        _fill(axes, ground, buffer, OTHER_COLOUR, 0.8)
+        handles.append(Patch(color=OTHER_COLOUR, label="buffer"))
+    _legend(axes, handles)
+    _furnish(axes, overview)
+    return png(figure)
+
+
+def susceptibility_map(cube_location: str, prediction_location: str, name: str) -> bytes:
+    """Predicted probability over the relief; landslides are outlined where they are areas."""
+    overview = Overview.of(cube_location)
+    ground = _Ground.of(overview)
+    probability = overview.mean("probability", prediction_location)
+    figure, axes = _map_figure(overview)
+    ground.draw(axes, f"Landslide probability, {name}")
+    image = _draw_probability(axes, ground, probability, _norm([probability]))
+    _draw_landslides(axes, overview)
+    _colour_bar(figure, axes, image)
+    _furnish(axes, overview)
+    return png(figure)
+
+
+def model_panel(cube_location: str, predictions: Mapping[str, str]) -> bytes:
+    """All models, the landslides and the true probability, if known, on one window."""
+    whole = Overview.of(cube_location)
+    overview = Overview.of(cube_location, PANEL_PX, _middle_window(whole.grid.shape))
+    ground = _Ground.of(overview)
+    maps = {name: overview.mean("probability", place) for name, place in predictions.items()}
+    if TRUE_PROBABILITY.name in open_cube(cube_location):
+        maps["true probability"] = overview.mean(TRUE_PROBABILITY.name)
+    # The Random baseline is 0.001 or 0.999 and would stretch everybody's colours.
+    norm = _norm([m for name, m in maps.items() if name != "random"])
+    columns = min(3, len(maps) + 1)
+    rows = -(-(len(maps) + 1) // columns)
+    figure = new_figure(MAP_WIDTH_IN, MAP_WIDTH_IN / columns * rows * _aspect(overview) + 0.4)
+    grid = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (name, probability) in zip(grid.flat, maps.items(), strict=False):
+        ground.draw(axes, name)
+        image = _draw_probability(axes, ground, probability, norm)
+    truth = grid.flat[len(maps)]
+    ground.draw(truth, "landslides")
+    _fill(truth, ground, overview.holds("landslide", 1), LANDSLIDE_COLOUR, 1.0)
+    _scale_bar(truth, overview)
+    bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.6, aspect=40, location="bottom")
+    _style_bar(bar)
+    return png(figure)
+
+
+def terrain_overview(cube_location: str) -> bytes:
+    """Elevation, slope, uphill direction and each categorical map of a cube."""
+    overview = Overview.of(cube_location, 800)
+    ds = open_cube(cube_location)
+    ground = _Ground.of(overview)
+    names = [str(name) for name, array in ds.data_vars.items() if "flag_values" in array.attrs]
+    categorical = [name for name in names if name not in ("landslide", "split")]
+    panels = ["elevation", *(n for n in ("slope", "uphill") if n in ds), *categorical]
+    columns = 2 if len(panels) > 1 else 1
+    rows = -(-len(panels) // columns)
+    height = MAP_WIDTH_IN / columns * rows * (_aspect(overview) + 0.12)
+    figure = new_figure(MAP_WIDTH_IN, height)
+    for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=False):
+        if name == "uphill":
+            _draw_direction(figure, axes, ground)
+        elif name in categorical:
+            _draw_classes(axes, ground, name, ds[name].attrs)
+        else:
+            cmap = TERRAIN if name == "elevation" else "magma_r"
+            values = overview.mean(name)
+            ground.draw(axes, f"{name}, {ds[name].attrs['units']}")
+            image = axes.imshow(values, cmap=cmap, interpolation="nearest", alpha=0.75)
+            _style_bar(figure.colorbar(image, ax=axes, shrink=0.7))
+    for axes in figure.axes[len(panels) :]:
+        if not axes.has_data():
+            axes.set_axis_off()
+    _furnish(figure.axes[0], overview)
+    return png(figure)
+
+
+def _map_figure(overview: Overview) -> tuple[Figure, Axes]:
+    figure = new_figure(MAP_WIDTH_IN, MAP_WIDTH_IN * _aspect(overview) + 0.4)
+    return figure, figure.add_subplot()
+
+
+def _aspect(overview: Overview) -> float:
+    return float(np.clip(overview.shape[0] / overview.shape[1], 0.3, 2.5))
+
+
+def _middle_window(shape: tuple[int, int]) -> Window:
+    height, width = min(PANEL_PX, shape[0]), min(PANEL_PX, shape[1])
+    return Window((shape[0] - height) // 2, (shape[1] - width) // 2, height, width)
+
+
+def _norm(maps: list[NDArray[np.float32]]) -> LogNorm:
+    """Logarithmic colours: probabilities of one map differ by orders of magnitude."""
+    values = np.concatenate([m[np.isfinite(m)] for m in maps])
+    if not values.size:
+        return LogNorm(1e-3, 1)
+    top = float(np.quantile(values, TOP_QUANTILE))
+    bottom = max(float(np.quantile(values, 0.05)), top / 300, 1e-6)
+    return LogNorm(bottom, max(top, 1.5 * bottom))
+
+
+def _draw_probability(
+    axes: Axes, ground: _Ground, probability: NDArray[np.float32], norm: LogNorm
+) -> AxesImage:
+    missing = np.isnan(probability)
+    colours = SUSCEPTIBILITY(norm(np.clip(np.where(missing, 1.0, probability), norm.vmin, None)))
+    colours[missing, 3] = 0
+    axes.imshow(ground.shaded(colours), interpolation="nearest")
+    return AxesImage(axes, cmap=SUSCEPTIBILITY, norm=norm)
+
+
+def _draw_landslides(axes: Axes, overview: Overview) -> None:
+    landslides = overview.holds("landslide", 1)
+    share = landslides.mean()
+    # Outlines of scattered single pixels would hide the map that they lie on.
+    if 0 < share < 0.05:
+        axes.contour(landslides, levels=[0.5], colors=LANDSLIDE_COLOUR, linewidths=0.5)
+        _legend(axes, [Patch(fill=False, edgecolor=LANDSLIDE_COLOUR, label="landslide")])
+
+
+def _draw_direction(figure: Figure, axes: Axes, ground: _Ground) -> None:
+    overview = ground.overview
+    distances = open_cube(overview.location)["distance"].to_numpy()
+    last = len(distances) - 1
+    index = overview.middle("uphill", leading=last).astype(np.int64)
+    offsets = ring_offsets(ring_radii(distances.tolist(), overview.grid.pixel_m)[last])
+    found = index < len(offsets)
+    offset = offsets[np.where(found, index, 0)]
+    degrees = np.degrees(np.arctan2(offset[..., 1], -offset[..., 0])) % 360
+    ground.draw(axes, f"direction of uphill, {distances[last]:g} m")
+    image = axes.imshow(
+        np.where(found, degrees, np.nan), cmap="twilight", vmin=0, vmax=360,
+        interpolation="nearest", alpha=0.85,
+    )  # fmt: skip
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, ticks=[0, 90, 180, 270, 360])
+    bar.ax.set_yticklabels(["N", "E", "S", "W", "N"])
+    _style_bar(bar)
+
+
+def _draw_classes(axes: Axes, ground: _Ground, name: str, attributes: Mapping[str, Any]) -> None:
+    codes = ground.overview.middle(name)
+    meanings = str(attributes["flag_meanings"]).split()
+    names = dict(zip(np.asarray(attributes["flag_values"]).tolist(), meanings, strict=True))
+    present, count = np.unique(codes[~ground.missing], return_counts=True)
+    largest = [c for c in present[np.argsort(-count)] if c != UNKNOWN_CODE][: len(CLASS_COLOURS)]
+    ground.draw(axes, name.replace("_", " "))
+    handles = []
+    for code, colour in zip(largest, CLASS_COLOURS, strict=False):
+        _fill(axes, ground, codes == code, colour, 0.9)
+        handles.append(Patch(color=colour, label=str(names[code]).replace("_", " ")[:26]))
+    others = ~np.isin(codes, [*largest, UNKNOWN_CODE])
+    if others.any():
+        _fill(axes, ground, others, OTHER_COLOUR, 0.9)
+        handles.append(Patch(color=OTHER_COLOUR, label="others"))
+    _legend(axes, handles)
+
+
+def _fill(axes: Axes, ground: _Ground, where: NDArray[np.bool_], colour: str, alpha: float) -> None:
+    rgba = ListedColormap([colour])(np.zeros(where.shape))
+    rgba[..., 3] = np.where(where, alpha, 0.0)
+    shaded = ground.shaded(rgba)
+    axes.imshow(shaded, interpolation="nearest")
+
+
+def _legend(axes: Axes, handles: list[Patch]) -> None:
+    if handles:
+        axes.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7,
+            frameon=False, handlelength=1.1, labelcolor=INK, borderaxespad=0.3,
+        )  # fmt: skip
+
+
+def _colour_bar(figure: Figure, axes: Axes, image: AxesImage) -> None:
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)
+    _style_bar(bar)
+
+
+def _style_bar(bar: Colorbar) -> None:
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7, colors=SOFT, length=2)
+    if isinstance(bar.norm, LogNorm):
+        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
+        bar.ax.xaxis.set_minor_formatter(NullFormatter())
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+        bar.update_ticks()
+
+
+def _furnish(axes: Axes, overview: Overview) -> None:
+    _scale_bar(axes, overview)
+    axes.annotate(
+        "N", (0.965, 0.985), (0.965, 0.90), xycoords="axes fraction", ha="center", va="top",
+        fontsize=9, color=INK, fontweight="bold",
+        arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip
+
+
+def _scale_bar(axes: Axes, overview: Overview) -> None:
+    """A bar of a round length, about a quarter of the map, lower left."""
+    quarter_m = overview.shape[1] * overview.pixel_m / 4
+    power = 10 ** np.floor(np.log10(quarter_m))
+    length_m = max(step * power for step in (1, 2, 5) if step * power <= quarter_m)
+    label = f"{length_m / 1000:g} km" if length_m >= 1000 else f"{length_m:g} m"
+    bar = AnchoredSizeBar(
+        axes.transData, length_m / overview.pixel_m, label, "lower left", pad=0.4, sep=3,
+        color=INK, size_vertical=overview.shape[0] / 150, fontproperties=FontProperties(size=7),
+    )  # fmt: skip
+    bar.patch.set(alpha=0.8, edgecolor="none")
+    axes.add_artist(bar)

@@ -1,0 +1,205 @@
+"""The report of a run: one self-contained HTML page."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from landslide_dist import __version__
+from landslide_dist.evaluation import figures, maps
+from landslide_dist.evaluation.drawing import BASELINES
+from landslide_dist.evaluation.score import BEST_REACHABLE, ModelScores, to_metrics
+from landslide_dist.patches.audit import SplitAudit
+from landslide_dist.store.location import open_group
+
+#: Columns of the table: heading, how it is read from a part's metrics, whether less is better.
+_COLUMNS = (
+    ("NLL", "nll", True),
+    ("AUC", "auc", False),
+    ("AP", "ap", False),
+    ("Brier", "brier", True),
+    ("ECE", "ece", True),
+    ("MCC", "mcc", False),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page.
+
+    Attributes:
+        title: Its heading.
+        text: What it shows, in plain words.
+        png: The image.
+    """
+
+    title: str
+    text: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The image as a data URL."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+def render_report(
+    title: str,
+    scores: Mapping[str, ModelScores],
+    cube_location: str,
+    split_location: str,
+    predictions: Mapping[str, str],
+    parts: Mapping[str, frozenset[int]],
+    audit: SplitAudit,
+    config_yaml: str,
+) -> str:
+    """The page as HTML text without any outside resource.
+
+    Args:
+        title: Name of the run.
+        scores: Model -> scores.
+        cube_location: The cube.
+        split_location: Group of the split raster.
+        predictions: Model -> group of its map.
+        parts: ``SplitConfig.parts()``.
+        audit: What the parts see of each other.
+        config_yaml: The whole configuration.
+    """
+    loader = PackageLoader("landslide_dist.evaluation", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    best = _best_model(scores, predictions)
+    inputs = cast("list[dict[str, Any]]", open_group(cube_location).attrs["source"])
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        version=__version__,
+        columns=[heading for heading, _, _ in _COLUMNS],
+        rows=_rows(scores),
+        parts=_part_sizes(scores),
+        maps=[
+            Picture(
+                f"Landslide probability, {best}",
+                "The model with the lowest test NLL. Colours are logarithmic; where landslides "
+                "are areas they are outlined.",
+                maps.susceptibility_map(cube_location, predictions[best], best),
+            ),
+            Picture(
+                "All models on one window",
+                "One colour scale for all, so that the maps can be compared.",
+                maps.model_panel(cube_location, predictions),
+            ),
+            Picture(
+                "Partition",
+                "Which labelled pixels trained, validated and tested; a buffer belongs to none.",
+                maps.partition_map(cube_location, split_location, parts),
+            ),
+            Picture(
+                "Terrain and maps",
+                "What the models see: elevation, what is derived from it, categorical maps.",
+                maps.terrain_overview(cube_location),
+            ),
+        ],
+        curves=_curves(scores),
+        audit=audit,
+        sources=list({entry["path"]: entry for entry in inputs}.values()),
+        cube=cube_location,
+        config=config_yaml,
+    )
+
+
+def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:
+    return [
+        Picture(
+            "ROC",
+            "Share of landslide pixels found against share of other pixels called landslide.",
+            figures.roc_figure(scores, "test"),
+        ),
+        Picture(
+            "Precision and recall",
+            "Of the pixels called landslide, how many are; of the landslides, how many are called.",
+            figures.precision_recall_figure(scores, "test"),
+        ),
+        Picture(
+            "Calibration",
+            "On the diagonal, what is predicted at 10 % happens in 10 % of the pixels.",
+            figures.reliability_figure(scores, "test"),
+        ),
+        Picture(
+            "Success and prediction rate",
+            "Share of the landslides inside the most susceptible part of the area: on training "
+            "pixels the success rate, on test pixels the prediction rate.",
+            figures.rate_figure(scores),
+        ),
+    ]
+
+
+def _best_model(scores: Mapping[str, ModelScores], predictions: Mapping[str, str]) -> str:
+    metrics = to_metrics(scores)["models"]
+    return min(predictions, key=lambda name: metrics[name].get("test", {}).get("nll") or 99.0)
+
+
+def _rows(scores: Mapping[str, ModelScores]) -> list[dict[str, Any]]:
+    """A row a model: cells of the test part with intervals, the training NLL beside."""
+    metrics = to_metrics(scores)["models"]
+    values = {
+        name: {key: _value(parts.get("test"), key) for _, key, _ in _COLUMNS}
+        for name, parts in metrics.items()
+    }
+    rivals = [name for name in metrics if name != BEST_REACHABLE and name not in BASELINES]
+    best = {
+        key: (min if less else max)(found)
+        for _, key, less in _COLUMNS
+        if (found := [v for name in rivals if (v := values[name][key]) is not None])
+    }
+    return [
+        {
+            "name": name,
+            "kind": "bound" if name == BEST_REACHABLE else _kind(name),
+            "train": _text((parts.get("train") or {}).get("nll")),
+            "cells": [
+                {
+                    "text": _text(values[name][key]),
+                    "best": name in rivals and values[name][key] == best.get(key),
+                    "interval": _interval(parts.get("test"), key),
+                }
+                for _, key, _ in _COLUMNS
+            ],
+        }
+        for name, parts in metrics.items()
+    ]
+
+
+def _kind(name: str) -> str:
+    return "baseline" if name in BASELINES else "model"
+
+
+def _value(part: Mapping[str, Any] | None, key: str) -> float | None:
+    if part is None:
+        return None
+    value = part["at_best"]["mcc"] if key == "mcc" else part[key]
+    return None if value is None else float(value)
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _interval(part: Mapping[str, Any] | None, key: str) -> str:
+    low_high = (part or {}).get("intervals", {}).get(key)
+    if not low_high or None in low_high:
+        return ""
+    return f"{low_high[0]:.3f} – {low_high[1]:.3f}"
+
+
+def _part_sizes(scores: Mapping[str, ModelScores]) -> list[dict[str, Any]]:
+    first = next(iter(scores.values()))
+    return [
+        {
+            "name": part,
+            "pixels": f"{counts.num_labelled:,}",
+            "landslides": f"{counts.num_positive:,}",
+            "share": f"{counts.num_positive / counts.num_labelled:.2%}",
+        }
+        for part, counts in first.counts.items()
+    ]

@@ -1,0 +1,6 @@
+"""One module a command, in the order of the pipeline; read these first.
+
+``ingest`` raw files -> cube · ``derive`` slope and uphill index · ``split`` training, validation,
+test · ``train`` models · ``predict`` maps · ``evaluate`` scores · ``report`` the page ·
+``run`` all of them, skipping what is up to date · ``experiment`` cross-validation.
+"""

@@ -1,0 +1,88 @@
+"""What every stage after ``derive`` needs to know of a run and its cube."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from landslide_dist.config import RunConfig
+from landslide_dist.config.channels import Channels
+from landslide_dist.config.paths import RunPaths
+from landslide_dist.config.split import LEAKY, OF_LABELS
+from landslide_dist.errors import ConfigError, StoreError
+from landslide_dist.grid import Grid
+from landslide_dist.kernels.uphill import ring_radii
+from landslide_dist.models.build import reach_of
+from landslide_dist.store.cube import read_grid
+from landslide_dist.store.location import open_group
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run whose cube exists."""
+
+    config: RunConfig
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The cube's grid."""
+        return read_grid(self.config.cube.location)
+
+    @cached_property
+    def radii_px(self) -> tuple[int, ...]:
+        """Radius of each looking distance."""
+        return ring_radii(self.config.cube.looking_distances_m, self.grid.pixel_m)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """The models' channels."""
+        return Channels.of(self.config)
+
+    @cached_property
+    def paths(self) -> RunPaths:
+        """Where the run keeps what it makes."""
+        return RunPaths.of(self.config)
+
+    @cached_property
+    def derive_hash(self) -> str:
+        """Fingerprint of the derived cube.
+
+        Raises:
+            StoreError: ``derive`` has not run.
+        """
+        found = open_group(self.config.cube.location).attrs.get("derive_hash")
+        if found is None:
+            raise StoreError(f"cube {self.config.cube.location!r} has no slope yet: run derive")
+        return str(found)
+
+    def reach_px(self, name: str) -> int:
+        """How far a model sees: halo + uphill reach, pixels."""
+        return reach_of(self.config.models[name], self.radii_px)
+
+    @cached_property
+    def buffer_px(self) -> int:
+        """Masked band between the parts of a ``block`` split; 0 for the other kinds."""
+        if self.config.split.kind != "block":
+            return 0
+        if self.config.split.buffer_px is not None:
+            return self.config.split.buffer_px
+        return max(self.reach_px(name) for name in self.config.models)
+
+    @cached_property
+    def split_location(self) -> str:
+        """Zarr group of the split raster."""
+        return self.paths.split(self.config, self.buffer_px)
+
+    def check_buffer(self, name: str) -> None:
+        """Refuse to train a model that sees across the buffer of a spatial split.
+
+        Raises:
+            ConfigError: The model's reach is larger than the buffer, on a split that is not named
+                as leaky. (Folds of labelled points are separated by distance alone.)
+        """
+        kind = self.config.split.kind
+        if kind in LEAKY or kind in OF_LABELS:
+            return
+        if self.reach_px(name) > self.buffer_px:
+            raise ConfigError(
+                f"model {name!r} sees {self.reach_px(name)} px but split.buffer_px is "
+                f"{self.buffer_px}: it would see across parts; raise split.buffer_px"
+            )

@@ -1,0 +1,38 @@
+"""``report``: one self-contained page of scores, maps and provenance."""
+
+from pathlib import Path
+
+from landslide_dist.config import RunConfig
+from landslide_dist.config.load import to_yaml
+from landslide_dist.evaluation.report import render_report
+from landslide_dist.evaluation.score import ModelScores
+from landslide_dist.progress import console
+from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.evaluate import score
+from landslide_dist.stages.split import audit_of
+
+
+def report(config: RunConfig, scores: dict[str, ModelScores] | None = None) -> None:
+    """Write ``report.html``.
+
+    Args:
+        config: The run.
+        scores: What ``evaluate`` returned; None computes them again.
+
+    Raises:
+        StoreError: A stage before has not run.
+    """
+    context = RunContext(config)
+    paths = context.paths
+    page = render_report(
+        title=config.name,
+        scores=score(context) if scores is None else scores,
+        cube_location=config.cube.location,
+        split_location=context.split_location,
+        predictions={name: paths.prediction(name) for name in config.models},
+        parts=config.split.parts(),
+        audit=audit_of(context),
+        config_yaml=to_yaml(config),
+    )
+    Path(paths.report).write_text(page, encoding="utf-8")
+    console.print(f"report: {paths.report}")

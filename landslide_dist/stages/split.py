@@ -1,0 +1,153 @@
+"""``split``: which labelled pixels train, validate, test; what the parts see of each other."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from landslide_dist import schema
+from landslide_dist.config import RunConfig
+from landslide_dist.config.run import config_hash
+from landslide_dist.errors import LandslideDistError, StoreError
+from landslide_dist.grid import Window
+from landslide_dist.patches.audit import SplitAudit, audit_split
+from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.reader import ZarrReader
+from landslide_dist.patches.split import SplitPlan, check_parts, plan_split
+from landslide_dist.progress import console
+from landslide_dist.schema import SPLIT, UNLABELLED
+from landslide_dist.stages.context import RunContext
+from landslide_dist.store import cube
+from landslide_dist.store.blocks import run_blocks
+from landslide_dist.store.ledger import Ledger
+from landslide_dist.store.location import delete, exists, open_group
+
+#: Marker of a split that is written and checked.
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class SplitBlock:
+    """Writes one block of the split raster."""
+
+    plan: SplitPlan
+    cube_location: str
+    split_location: str
+
+    def __call__(self, window: Window) -> None:
+        """Divide one block."""
+        landslide = cube.array(open_group(self.cube_location), "landslide")
+        labels = cube.read_window(landslide, window, UNLABELLED)
+        split = cube.array(open_group(self.split_location, "r+"), "split")
+        cube.write_block(split, window, self.plan.block(window, labels))
+
+
+def split(config: RunConfig, audit: bool = False) -> None:
+    """Write the split raster of a run; a finished one is left alone.
+
+    Args:
+        config: The run.
+        audit: Print what each part sees of the others.
+
+    Raises:
+        ConfigError: A part is left without labels, or without one class.
+        StoreError: There is no cube, or it has no landslides.
+    """
+    context = RunContext(config)
+    if _ledger(context).done() >= {COMPLETE} and exists(context.split_location):
+        console.print(f"split: up to date, {context.split_location}")
+    else:
+        for line in write_split(context):
+            console.print(line)
+    if audit:
+        Console().print(_table(audit_of(context)))
+
+
+def split_hash(context: RunContext) -> str:
+    """Fingerprint of a division: its settings and the labels it divides."""
+    ingested = open_group(context.config.cube.location).attrs["ingest_hash"]
+    return config_hash({"split": context.split_location, "ingested": ingested})
+
+
+def check_split(context: RunContext) -> None:
+    """Refuse to go on without a finished split.
+
+    Raises:
+        StoreError: ``split`` has not run on this cube with these settings.
+    """
+    if COMPLETE not in _ledger(context).done():
+        raise StoreError(f"there is no split at {context.split_location!r} yet: run split")
+
+
+def audit_of(context: RunContext) -> SplitAudit:
+    """What the parts see of each other, by the farthest-seeing model of the run."""
+    reader = ZarrReader({"split": context.split_location})
+    reach_px = max(context.reach_px(name) for name in context.config.models)
+    windows = cube.shard_windows(context.config.cube.location)
+    return audit_split(reader, windows, context.config.split.parts(), reach_px)
+
+
+def write_split(context: RunContext) -> list[str]:
+    """Divide the labels and check that every part can be trained on or scored.
+
+    Returns:
+        A line a part: how many patches and labelled pixels it has.
+
+    Raises:
+        ConfigError: A part is left without labels, or without one class.
+    """
+    config, place = context.config, context.split_location
+    cube_location = config.cube.location
+    windows = cube.shard_windows(cube_location)
+    labels = ZarrReader({"landslide": cube_location})
+    plan = plan_split(
+        config.split, context.grid, config.patches.core_px, context.buffer_px, labels, windows
+    )
+    ledger = _ledger(context)
+    delete(place)
+    attributes = {"split": config.split.model_dump(mode="json"), "buffer_px": context.buffer_px}
+    cube.create(place, context.grid, [SPLIT], config.cube.storage, attributes)
+    try:
+        run_blocks(SplitBlock(plan, cube_location, place), windows, ledger, label="split")
+        index = PatchIndex.build(
+            ZarrReader({"landslide": cube_location, "split": place}),
+            windows,
+            context.grid.shape,
+            config.patches.core_px,
+            num_values=config.split.folds or len(schema.PART_NAMES),
+        )
+        check_parts(config.split, index)
+    except LandslideDistError:
+        delete(place)
+        raise
+    ledger.mark(COMPLETE)
+    return [_summary(name, index, values) for name, values in config.split.parts().items()]
+
+
+def _summary(name: str, index: PatchIndex, values: frozenset[int]) -> str:
+    labelled, positive = index.totals(values)
+    return (
+        f"split: {name:<10} {len(index.select(values)):>6} patches, {labelled:>10} labelled "
+        f"pixels, {positive} landslide"
+    )
+
+
+def _ledger(context: RunContext) -> Ledger:
+    return Ledger(context.split_location, "split", split_hash(context))
+
+
+def _table(audit: SplitAudit) -> Table:
+    table = Table(title=f"What a prediction sees within {audit.reach_px} px")
+    for column in ("part", "sees", "pixels", "of them seeing", "share", "nearest, px"):
+        table.add_column(column, justify="left" if column in ("part", "sees") else "right")
+    for sight in audit.sights:
+        nearest = "beyond reach" if sight.distance_px is None else str(sight.distance_px)
+        table.add_row(
+            sight.part,
+            sight.of,
+            str(sight.num_labelled),
+            str(sight.num_seeing),
+            f"{sight.share:.1%}",
+            nearest,
+        )
+    return table
