@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
-from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from landslide_dist.evaluation.drawing import (
     CLASS_COLOURS,
@@ -22,12 +19,12 @@ from landslide_dist.evaluation.drawing import (
     LANDSLIDE_COLOUR,
     OTHER_COLOUR,
     PART_COLOURS,
-    SOFT,
     SUSCEPTIBILITY,
     TERRAIN,
     new_figure,
     png,
 )
+from landslide_dist.evaluation.furniture import colour_bar, furnish, legend, scale_bar, style_bar
 from landslide_dist.evaluation.overview import Overview
 from landslide_dist.grid import Window
 from landslide_dist.kernels.terrain import hillshade
@@ -40,6 +37,8 @@ PANEL_PX = 512
 MAP_WIDTH_IN = 7.5
 #: Share of the pixels below the darkest colour.
 TOP_QUANTILE = 0.995
+#: Mean rise per metre that relief is exaggerated, or flattened, to.
+MEAN_RISE = 0.35
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _Ground:
     @classmethod
     def of(cls, overview: Overview) -> "_Ground":
         elevation = overview.mean("elevation")
-        shade = hillshade(elevation, overview.pixel_m, z_factor=1.5)
+        shade = _relief(elevation, overview.pixel_m)
         return cls(overview, np.nan_to_num(shade, nan=0.7), np.isnan(elevation))
 
     def draw(self, axes: Axes, title: str) -> None:
@@ -92,8 +91,8 @@ def partition_map(
     if buffer.any():
         _fill(axes, ground, buffer, OTHER_COLOUR, 0.8)
         handles.append(Patch(color=OTHER_COLOUR, label="buffer"))
-    _legend(axes, handles)
-    _furnish(axes, overview)
+    legend(axes, handles)
+    furnish(axes, overview)
     return png(figure)
 
 
@@ -106,15 +105,14 @@ def susceptibility_map(cube_location: str, prediction_location: str, name: str) 
     ground.draw(axes, f"Landslide probability, {name}")
     image = _draw_probability(axes, ground, probability, _norm([probability]))
     _draw_landslides(axes, overview)
-    _colour_bar(figure, axes, image)
-    _furnish(axes, overview)
+    colour_bar(figure, axes, image)
+    furnish(axes, overview)
     return png(figure)
 
 
 def model_panel(cube_location: str, predictions: Mapping[str, str]) -> bytes:
     """All models, the landslides and the true probability, if known, on one window."""
-    whole = Overview.of(cube_location)
-    overview = Overview.of(cube_location, PANEL_PX, _middle_window(whole.grid.shape))
+    overview = Overview.of(cube_location, PANEL_PX, _telling_window(cube_location))
     ground = _Ground.of(overview)
     maps = {name: overview.mean("probability", place) for name, place in predictions.items()}
     if TRUE_PROBABILITY.name in open_cube(cube_location):
@@ -133,9 +131,9 @@ def model_panel(cube_location: str, predictions: Mapping[str, str]) -> bytes:
     truth = grid.flat[len(maps)]
     ground.draw(truth, "landslides")
     _fill(truth, ground, overview.holds("landslide", 1), LANDSLIDE_COLOUR, 1.0)
-    _scale_bar(truth, overview)
+    scale_bar(truth, overview)
     bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.6, aspect=40, location="bottom")
-    _style_bar(bar)
+    style_bar(bar)
     return png(figure)
 
 
@@ -149,7 +147,7 @@ def terrain_overview(cube_location: str) -> bytes:
     panels = ["elevation", *(n for n in ("slope", "uphill") if n in ds), *categorical]
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
-    height = MAP_WIDTH_IN / columns * rows * (_aspect(overview) + 0.12)
+    height = MAP_WIDTH_IN / columns * rows * (0.85 * _aspect(overview) + 0.2)
     figure = new_figure(MAP_WIDTH_IN, height)
     for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=False):
         if name == "uphill":
@@ -161,11 +159,11 @@ def terrain_overview(cube_location: str) -> bytes:
             values = overview.mean(name)
             ground.draw(axes, f"{name}, {ds[name].attrs['units']}")
             image = axes.imshow(values, cmap=cmap, interpolation="nearest", alpha=0.75)
-            _style_bar(figure.colorbar(image, ax=axes, shrink=0.7))
+            style_bar(figure.colorbar(image, ax=axes, shrink=0.7))
     for axes in figure.axes[len(panels) :]:
         if not axes.has_data():
             axes.set_axis_off()
-    _furnish(figure.axes[0], overview)
+    furnish(figure.axes[0], overview)
     return png(figure)
 
 
@@ -178,9 +176,29 @@ def _aspect(overview: Overview) -> float:
     return float(np.clip(overview.shape[0] / overview.shape[1], 0.3, 2.5))
 
 
-def _middle_window(shape: tuple[int, int]) -> Window:
-    height, width = min(PANEL_PX, shape[0]), min(PANEL_PX, shape[1])
-    return Window((shape[0] - height) // 2, (shape[1] - width) // 2, height, width)
+def _relief(elevation: NDArray[np.float32], pixel_m: float) -> NDArray[np.float32]:
+    """Hillshade, exaggerated so that relief keeps its contrast however far it is shrunk."""
+    padded = np.pad(elevation, 1, mode="edge")
+    south, east = np.gradient(padded, pixel_m)
+    rise = np.hypot(east, south)
+    mean = float(np.nanmean(rise)) if np.isfinite(rise).any() else 0.0
+    z_factor = MEAN_RISE / mean if mean > 0 else 1.0
+    return hillshade(padded, pixel_m, z_factor=z_factor)[1:-1, 1:-1]
+
+
+def _telling_window(cube_location: str) -> Window:
+    """The square of at most ``PANEL_PX`` with the most landslides; the middle without any."""
+    overview = Overview.of(cube_location)
+    height, width = overview.grid.shape
+    size = min(PANEL_PX, height, width)
+    density = overview.holds("landslide", 1).astype(np.float64)
+    if density.any():
+        density = ndimage.uniform_filter(density, max(1, size // overview.step), mode="constant")
+    # The filter is flat over its best places: the middle of them lies well inside.
+    best = np.argwhere(density >= density.max() * (1 - 1e-9)).mean(axis=0)
+    y0, x0 = (int(place * overview.step) - size // 2 for place in best)
+    inside = int(np.clip(y0, 0, height - size)), int(np.clip(x0, 0, width - size))
+    return Window(*inside, size, size)
 
 
 def _norm(maps: list[NDArray[np.float32]]) -> LogNorm:
@@ -209,7 +227,7 @@ def _draw_landslides(axes: Axes, overview: Overview) -> None:
     # Outlines of scattered single pixels would hide the map that they lie on.
     if 0 < share < 0.05:
         axes.contour(landslides, levels=[0.5], colors=LANDSLIDE_COLOUR, linewidths=0.5)
-        _legend(axes, [Patch(fill=False, edgecolor=LANDSLIDE_COLOUR, label="landslide")])
+        legend(axes, [Patch(fill=False, edgecolor=LANDSLIDE_COLOUR, label="landslide")])
 
 
 def _draw_direction(figure: Figure, axes: Axes, ground: _Ground) -> None:
@@ -228,7 +246,7 @@ def _draw_direction(figure: Figure, axes: Axes, ground: _Ground) -> None:
     )  # fmt: skip
     bar = figure.colorbar(image, ax=axes, shrink=0.7, ticks=[0, 90, 180, 270, 360])
     bar.ax.set_yticklabels(["N", "E", "S", "W", "N"])
-    _style_bar(bar)
+    style_bar(bar)
 
 
 def _draw_classes(axes: Axes, ground: _Ground, name: str, attributes: Mapping[str, Any]) -> None:
@@ -246,7 +264,7 @@ def _draw_classes(axes: Axes, ground: _Ground, name: str, attributes: Mapping[st
     if others.any():
         _fill(axes, ground, others, OTHER_COLOUR, 0.9)
         handles.append(Patch(color=OTHER_COLOUR, label="others"))
-    _legend(axes, handles)
+    legend(axes, handles)
 
 
 def _fill(axes: Axes, ground: _Ground, where: NDArray[np.bool_], colour: str, alpha: float) -> None:
@@ -254,49 +272,3 @@ def _fill(axes: Axes, ground: _Ground, where: NDArray[np.bool_], colour: str, al
     rgba[..., 3] = np.where(where, alpha, 0.0)
     shaded = ground.shaded(rgba)
     axes.imshow(shaded, interpolation="nearest")
-
-
-def _legend(axes: Axes, handles: list[Patch]) -> None:
-    if handles:
-        axes.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7,
-            frameon=False, handlelength=1.1, labelcolor=INK, borderaxespad=0.3,
-        )  # fmt: skip
-
-
-def _colour_bar(figure: Figure, axes: Axes, image: AxesImage) -> None:
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.02)
-    _style_bar(bar)
-
-
-def _style_bar(bar: Colorbar) -> None:
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=7, colors=SOFT, length=2)
-    if isinstance(bar.norm, LogNorm):
-        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
-        bar.ax.xaxis.set_minor_formatter(NullFormatter())
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
-        bar.update_ticks()
-
-
-def _furnish(axes: Axes, overview: Overview) -> None:
-    _scale_bar(axes, overview)
-    axes.annotate(
-        "N", (0.965, 0.985), (0.965, 0.90), xycoords="axes fraction", ha="center", va="top",
-        fontsize=9, color=INK, fontweight="bold",
-        arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0},
-    )  # fmt: skip
-
-
-def _scale_bar(axes: Axes, overview: Overview) -> None:
-    """A bar of a round length, about a quarter of the map, lower left."""
-    quarter_m = overview.shape[1] * overview.pixel_m / 4
-    power = 10 ** np.floor(np.log10(quarter_m))
-    length_m = max(step * power for step in (1, 2, 5) if step * power <= quarter_m)
-    label = f"{length_m / 1000:g} km" if length_m >= 1000 else f"{length_m:g} m"
-    bar = AnchoredSizeBar(
-        axes.transData, length_m / overview.pixel_m, label, "lower left", pad=0.4, sep=3,
-        color=INK, size_vertical=overview.shape[0] / 150, fontproperties=FontProperties(size=7),
-    )  # fmt: skip
-    bar.patch.set(alpha=0.8, edgecolor="none")
-    axes.add_artist(bar)

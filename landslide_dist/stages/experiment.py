@@ -22,7 +22,7 @@ from landslide_dist.kernels import scores
 from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.patches.index import Patches
 from landslide_dist.patches.reader import PatchReader
-from landslide_dist.progress import track
+from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import write_split
 from landslide_dist.stages.train import ModelTrainer
@@ -34,6 +34,10 @@ STATISTICS: Mapping[str, Callable[[ScoreCounts], float]] = {
     "ap": scores.average_precision,
     "brier": scores.brier,
 }
+
+
+#: Two kinds of split side by side; a narrower terminal would cut the headings.
+TABLE_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def experiment(config: RunConfig) -> None:
     path = Path(RunContext(config).paths.experiment)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"rows": rows, "summary": summary(rows)}, indent=1))
-    Console().print(_table(rows))
+    console.print(f"experiment: {path}")
+    Console(width=TABLE_WIDTH).print(_table(rows))
 
 
 def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, dict[str, list[float]]]]:

@@ -1,0 +1,110 @@
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from landslide_dist.config.training import EvaluateConfig
+from landslide_dist.evaluation import figures, maps
+from landslide_dist.evaluation.overview import Overview
+from landslide_dist.evaluation.report import render_report
+from landslide_dist.evaluation.score import score_predictions
+from landslide_dist.grid import Window
+from landslide_dist.patches.audit import Sight, SplitAudit
+
+
+@pytest.fixture
+def run(make_run):
+    return make_run()
+
+
+@pytest.fixture
+def scores(run):
+    config = EvaluateConfig(bootstrap_draws=10, bootstrap_block_px=32)
+    return score_predictions(run.cube, run.split, run.predictions, run.parts, config)
+
+
+def pixels(png):
+    return imread(io.BytesIO(png), format="png")
+
+
+def test_the_page_is_whole_and_self_contained(run, scores):
+    audit = SplitAudit(
+        40, (Sight("test", "train", 100, 25, 3), Sight("test", "validation", 9, 0, None))
+    )
+    page = render_report(
+        "a <title>", scores, run.cube, run.split, run.predictions, run.parts, audit, "name: x"
+    )  # fmt: skip
+    HTMLParser().feed(page)
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert "a &lt;title&gt;" in page
+    for text in (*run.predictions, "best reachable", "dem.tif", "1,234", "25.0%", "beyond reach"):
+        assert text in page
+    assert page.count("data:image/png;base64,") == 8
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda s: figures.roc_figure(s, "test"),
+        lambda s: figures.precision_recall_figure(s, "test"),
+        lambda s: figures.reliability_figure(s, "test"),
+        figures.rate_figure,
+    ],
+)
+def test_curves_show_the_scores(scores, draw):
+    with_model = pixels(draw(scores))
+    without = pixels(draw({name: s for name, s in scores.items() if name != "good"}))
+    assert with_model.shape[0] > 500
+    assert with_model.shape != without.shape or not np.array_equal(with_model, without)
+
+
+def test_maps_show_the_data(run, write_variable):
+    from landslide_dist import schema
+
+    before = pixels(maps.susceptibility_map(run.cube, run.predictions["good"], "good"))
+    values = run.probability["good"][::-1].copy()
+    write_variable(run.predictions["good"], [(schema.PROBABILITY, values)], run.storage)
+    after = pixels(maps.susceptibility_map(run.cube, run.predictions["good"], "good"))
+    assert before.shape == after.shape
+    assert (before != after).any(axis=-1).mean() > 0.2
+
+
+def test_partition_map_has_a_colour_for_each_part(run):
+    picture = pixels(maps.partition_map(run.cube, run.split, run.parts))[..., :3]
+    hues = [(picture[..., 2] > picture[..., 0] + 0.2), (picture[..., 0] > picture[..., 2] + 0.3)]
+    assert all(hue.mean() > 0.05 for hue in hues)
+
+
+def test_panel_and_terrain_are_pictures(run):
+    assert pixels(maps.model_panel(run.cube, run.predictions)).shape[1] == 1200
+    assert pixels(maps.terrain_overview(run.cube)).shape[1] == 1200
+
+
+@pytest.mark.parametrize("max_px", [200, 41, 10])
+def test_overviews_are_means_and_keep_thin_landslides(run, max_px):
+    overview = Overview.of(run.cube, max_px)
+    step = overview.step
+    truth = run.truth.astype(np.float32)
+    height, width = overview.shape
+    expected = np.array([
+        [truth[i * step : (i + 1) * step, j * step : (j + 1) * step].mean() for j in range(width)]
+        for i in range(height)
+    ])  # fmt: skip
+    np.testing.assert_allclose(overview.mean("true_probability"), expected, rtol=1e-5)
+    any_landslide = np.array([
+        [
+            (run.landslide[i * step : (i + 1) * step, j * step : (j + 1) * step] == 1).any()
+            for j in range(width)
+        ]
+        for i in range(height)
+    ])  # fmt: skip
+    np.testing.assert_array_equal(overview.holds("landslide", 1), any_landslide)
+
+
+def test_a_window_of_an_overview_is_that_part(run):
+    window = Window(30, 50, 60, 70)
+    part = Overview.of(run.cube, 100, window).mean("true_probability")
+    np.testing.assert_allclose(part, run.truth[window.slices].astype(np.float32), rtol=1e-6)

@@ -1,0 +1,168 @@
+"""Tiles against the whole image, through stores, kills and a published file."""
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from rio_cogeo import cog_validate
+
+from landslide_dist.batch import Batch
+from landslide_dist.config.categories import synthetic
+from landslide_dist.config.channels import Channels
+from landslide_dist.config.cube import StorageConfig
+from landslide_dist.config.model import LACNNConfig
+from landslide_dist.config.sources import SyntheticSource
+from landslide_dist.config.training import PredictConfig
+from landslide_dist.errors import DataError
+from landslide_dist.grid import Window
+from landslide_dist.inference.cog import write_cog
+from landslide_dist.inference.plan import TilePlan
+from landslide_dist.inference.predict import TiledPredictor, check_fits, predict_region
+from landslide_dist.kernels.terrain import slope
+from landslide_dist.kernels.uphill import uphill_indices
+from landslide_dist.models import build_model
+from landslide_dist.patches.reader import HostReader
+from landslide_dist.sources.synthetic import synthetic_grid, synthetic_sources
+from landslide_dist.store import cube
+from landslide_dist.store.location import open_group
+
+REGION = SyntheticSource(seed=4, height=150, width=170)
+RADII_PX = (3, 10)
+STORAGE = StorageConfig(chunk_px=16, shard_px=64)
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return synthetic_grid(REGION)
+
+
+@pytest.fixture(scope="module")
+def reader(grid):
+    whole = Window(0, 0, *grid.shape)
+    planes = {name: s.read(whole) for name, s in synthetic_sources(REGION).items()}
+    planes["elevation"][20:40, 30:60] = np.nan
+    planes["slope"] = slope(planes["elevation"], grid.pixel_m)
+    planes["uphill"] = uphill_indices(planes["elevation"], RADII_PX, np.dtype("uint8"))
+    return HostReader(planes)
+
+
+@pytest.fixture(scope="module")
+def model(reader):
+    torch.manual_seed(0)
+    mean_std = {
+        name: (float(np.nanmean(reader.planes[name])), float(np.nanstd(reader.planes[name])))
+        for name in ("slope", "elevation")
+    }
+    config = LACNNConfig(kind="lacnn", widths=(4, 8, 8))
+    model = build_model(
+        config, Channels(synthetic()), mean_std, RADII_PX, 0.1, ("slope", "elevation")
+    )
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def predictor(model, reader, tile_px=32, batch_tiles=3):
+    return TiledPredictor.of(model, reader, PredictConfig(tile_px=tile_px, batch_tiles=batch_tiles))
+
+
+def whole_image(model, reader, grid):
+    context_px = model.exact_context_px
+    window = Window(0, 0, *grid.shape).expand(context_px)
+    planes = {n: torch.from_numpy(p[None]) for n, p in reader.read(window, model.inputs).items()}
+    target = torch.zeros((1, *grid.shape), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = model(Batch(planes, target, torch.zeros(1, 2, dtype=torch.int64), context_px))
+    return logits.sigmoid().numpy()[0]
+
+
+@pytest.mark.parametrize("tile_px", [16, 40, 200])
+def test_tiles_are_the_whole_image(model, reader, grid, tile_px):
+    tiled = predictor(model, reader, tile_px).probability(Window(0, 0, *grid.shape))
+    whole = whole_image(model, reader, grid)
+    missing = np.isnan(reader.planes["elevation"])
+    np.testing.assert_array_equal(np.isnan(tiled), missing)
+    np.testing.assert_allclose(tiled[~missing], whole[~missing], atol=1e-5)
+
+
+def test_shards_that_do_not_begin_on_the_pooling_grid_are_exact_too(model, reader, grid):
+    shard = Window(51, 67, 60, 70)
+    part = predictor(model, reader).probability(shard)
+    whole = whole_image(model, reader, grid)[shard.slices]
+    there = ~np.isnan(part)
+    np.testing.assert_allclose(part[there], whole[there], atol=1e-5)
+
+
+def test_plans_cover_a_shard_once_in_batches_of_its_own():
+    shard = Window(100, 30, 77, 91)
+    plan = TilePlan.of(20, 8, 3)
+    assert plan.core_px == 24
+    covered = np.zeros((300, 300), int)
+    for batch in plan.batches(shard):
+        assert 1 <= len(batch) <= 3
+        for core in batch:
+            assert core.y0 % 8 == core.x0 % 8 == 0
+            covered[core.slices] += 1
+    assert (covered[shard.slices] == 1).all()
+
+
+def predict(model, reader, grid, location, fingerprint="a"):
+    return predict_region(
+        predictor(model, reader), grid, location, STORAGE, {"model": "m"}, fingerprint, "predict"
+    )
+
+
+def test_a_killed_prediction_goes_on_and_ends_with_the_same_bytes(model, reader, grid, tmp_path):
+    undisturbed, killed = str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")
+    assert predict(model, reader, grid, undisturbed) == 9
+    assert predict(model, reader, grid, undisturbed) == 0
+
+    class Dies(HostReader):
+        reads = 0
+
+        def read(self, window, variables=None):
+            self.reads += 1
+            if self.reads > 25:
+                raise KeyboardInterrupt
+            return super().read(window, variables)
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(model, Dies(reader.planes), grid, killed)
+    assert 0 < predict(model, reader, grid, killed) < 9
+
+    def content(name):
+        root = tmp_path / name
+        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    assert content("a.zarr") == content("b.zarr")
+
+
+def test_another_model_replaces_the_map(model, reader, grid, tmp_path):
+    location = str(tmp_path / "a.zarr")
+    predict(model, reader, grid, location, "one")
+    assert predict(model, reader, grid, location, "two") == 9
+
+
+def test_the_published_file_is_a_valid_cog_of_the_same_values(model, reader, grid, tmp_path):
+    location, path = str(tmp_path / "a.zarr"), tmp_path / "out" / "a.tif"
+    predict(model, reader, grid, location)
+    write_cog(location, str(path), {"model": "m"}, "publish")
+    valid, errors, warnings = cog_validate(path, strict=True)
+    assert (valid, errors, warnings) == (True, [], [])
+    stored = cube.array(open_group(location), "probability")[...]
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(file.read(1), stored)
+        assert file.crs.to_epsg() == 32632
+        assert file.transform == grid.transform
+        assert np.isnan(file.nodata)
+        assert file.tags()["model"] == "m"
+    assert [p.name for p in path.parent.iterdir()] == ["a.tif"]
+
+
+def test_models_for_other_cubes_are_refused(grid):
+    metadata = {"looking_distances_m": [30, 100], "pixel_m": 10.0}
+    check_fits(metadata, grid, (30, 100))
+    with pytest.raises(DataError, match="looks at"):
+        check_fits(metadata, grid, (30, 300))
+    with pytest.raises(DataError, match="pixels of 30 m"):
+        check_fits({**metadata, "pixel_m": 30.0}, grid, (30, 100))

@@ -1,0 +1,115 @@
+"""The trainer on real patches of a small synthetic region."""
+
+import numpy as np
+import pytest
+import torch
+
+from landslide_dist.config.categories import synthetic
+from landslide_dist.config.channels import Channels
+from landslide_dist.config.model import CNNConfig, LLRConfig
+from landslide_dist.config.sources import SyntheticSource
+from landslide_dist.config.training import TrainingConfig
+from landslide_dist.errors import DataError
+from landslide_dist.grid import Window
+from landslide_dist.kernels.terrain import slope
+from landslide_dist.models import build_model
+from landslide_dist.patches.datamodule import PatchDataModule
+from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.reader import HostReader
+from landslide_dist.patches.statistics import training_statistics
+from landslide_dist.tasks import SusceptibilityTask
+from landslide_dist.training.fit import fit
+from landslide_dist.training.module import PatchModule
+
+CORE_PX = 16
+PARTS = {"train": frozenset({0}), "validation": frozenset({1}), "test": frozenset({2})}
+CHANNELS = Channels(synthetic())
+
+
+@pytest.fixture(scope="module")
+def reader():
+    from landslide_dist.sources.synthetic import synthetic_sources
+
+    config = SyntheticSource(seed=2, height=96, width=112, base_rate=0.2)
+    whole = Window(0, 0, 96, 112)
+    planes = {name: s.read(whole) for name, s in synthetic_sources(config).items()}
+    planes["slope"] = slope(planes["elevation"], 10.0)
+    column = np.arange(112) // CORE_PX
+    planes["split"] = np.broadcast_to(np.clip(column - 4, 0, 2), (96, 112)).astype(np.uint8)
+    return HostReader(planes)
+
+
+def train(reader, folder, config, micro_batch_size=4, parts=PARTS, oversample=1):
+    windows = [Window(0, 0, 96, 112)]
+    index = PatchIndex.build(reader, windows, (96, 112), CORE_PX, 3)
+    statistics = training_statistics(reader, windows, parts["train"], CHANNELS.continuous)
+    torch.manual_seed(0)
+    model = build_model(config, CHANNELS, statistics.mean_std, (3,), statistics.share)
+    data = PatchDataModule(
+        reader, index, parts, model.inputs, model.halo_px, config.batch_size, oversample, seed=0
+    )
+    module = PatchModule(model, SusceptibilityTask(), config, micro_batch_size)
+    saved = []
+
+    def save():
+        saved.append({name: w.detach().clone() for name, w in model.state_dict().items()})
+
+    validated = bool(parts["validation"])
+    fit(module, data, TrainingConfig(accelerator="cpu"), str(folder), save, validated)
+    return module, saved
+
+
+def test_loss_falls_and_the_best_epoch_is_kept(reader, tmp_path):
+    config = LLRConfig(kind="llr", epochs=6, learning_rate=0.05, batch_size=8)
+    first, _ = train(reader, tmp_path / "one", config.model_copy(update={"epochs": 1}))
+    module, saved = train(reader, tmp_path / "llr", config)
+    assert module.epoch_loss["train"] < first.epoch_loss["train"]
+    assert 1 <= len(saved) <= 6
+    assert list((tmp_path / "llr" / "csv").glob("metrics.csv"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LLRConfig(kind="llr", epochs=2, learning_rate=0.05, batch_size=7),
+        CNNConfig(kind="cnn", widths=(4, 8), epochs=1, learning_rate=0.02, batch_size=7),
+    ],
+    ids=["llr", "cnn"],
+)
+def test_micro_batches_do_not_change_the_result(reader, tmp_path, config):
+    """The mean is over the labelled pixels of the whole batch, however it is cut."""
+    _, whole = train(reader, tmp_path / "a", config, micro_batch_size=7)
+    _, cut = train(reader, tmp_path / "b", config, micro_batch_size=2)
+    for name, weight in whole[-1].items():
+        torch.testing.assert_close(weight, cut[-1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_epoch_loss_is_the_mean_over_all_labelled_pixels(reader, tmp_path):
+    config = LLRConfig(kind="llr", epochs=1, learning_rate=1e-9, batch_size=5)
+    module, _ = train(reader, tmp_path, config)
+    planes = reader.planes
+    validation = planes["landslide"][planes["split"] == 1] == 1
+    train_share = (planes["landslide"][planes["split"] == 0] == 1).mean()
+    # Untrained, the model predicts the training share everywhere.
+    expected = -np.where(validation, np.log(train_share), np.log1p(-train_share)).mean()
+    assert module.epoch_loss["val"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_validation_the_last_epoch_is_kept(reader, tmp_path):
+    parts = {"train": frozenset({0, 1}), "validation": frozenset(), "test": frozenset({2})}
+    config = LLRConfig(kind="llr", epochs=3, learning_rate=0.05, batch_size=8)
+    module, saved = train(reader, tmp_path, config, parts=parts)
+    assert len(saved) == 1
+    torch.testing.assert_close(saved[0], module.model.state_dict())
+
+
+def test_plateau_lowers_the_rate(reader, tmp_path):
+    config = LLRConfig(kind="llr", epochs=4, learning_rate=50.0, batch_size=8, plateau_patience=0)
+    module, _ = train(reader, tmp_path, config)
+    assert module.trainer.optimizers[0].param_groups[0]["lr"] < 50.0
+
+
+def test_a_loss_that_is_not_finite_is_an_error(reader, tmp_path):
+    config = CNNConfig(kind="cnn", widths=(4, 8), epochs=2, learning_rate=1e30, batch_size=8)
+    with pytest.raises(DataError, match="lower learning_rate"):
+        train(reader, tmp_path, config)
