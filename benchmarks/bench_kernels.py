@@ -3,13 +3,15 @@
     python benchmarks/bench_kernels.py [--quick] [--json PATH]
 
 ``cv2.dilate`` with the ring as its footprint finds the highest value of the ring, not where it is;
-the plain loop is the definition of the uphill index compiled by Numba, pixel by pixel.
+the plain loop is the definition of the uphill index compiled by Numba, pixel by pixel. A peer that
+is not installed leaves its rows out (``pip install '.[bench]'`` has them all).
 """
 
-import cv2
+from importlib import import_module
+from importlib.util import find_spec
+
 import numpy as np
 import xarray as xr
-import xrspatial
 from harness import Row, arguments, compare_rates, publish
 from numba import njit
 
@@ -17,6 +19,8 @@ from landslide_dist.kernels.terrain import slope
 from landslide_dist.kernels.uphill import ring_offsets, uphill_index
 
 PIXEL_M = 10.0
+#: Module -> package of the peers that need installing.
+PEERS = {"cv2": "opencv-python-headless", "xrspatial": "xarray-spatial"}
 
 
 @njit(nogil=True)
@@ -45,7 +49,7 @@ def terrain(size):
     return (1000 + 300 * np.sin(x / 50) * np.cos(y / 70) + rough).astype(np.float32)
 
 
-def uphill_rows(elevation, repeats) -> list[Row]:
+def uphill_rows(elevation) -> list[Row]:
     """The uphill index at the paper's radii against both peers."""
     rows = []
     megapixels = elevation.size / 1e6
@@ -55,39 +59,45 @@ def uphill_rows(elevation, repeats) -> list[Row]:
         footprint[offsets[:, 0] + radius, offsets[:, 1] + radius] = 1
         if not np.array_equal(plain_loop(elevation, offsets, 255), uphill_index(elevation, radius)):
             raise SystemExit(f"uphill index differs from its definition at radius {radius}")
-        peers = {
-            "plain Numba loop": lambda o=offsets: plain_loop(elevation, o, 255),
-            "cv2.dilate": lambda f=footprint: cv2.dilate(elevation, f),
-        }
+        peers = {"plain Numba loop": lambda o=offsets: plain_loop(elevation, o, 255)}
+        if find_spec("cv2"):
+            dilate = import_module("cv2").dilate
+            peers["cv2.dilate"] = lambda d=dilate, f=footprint: d(elevation, f)
         for peer_name, peer in peers.items():
             rows.append(
                 compare_rates(
                     f"uphill index, r = {radius}", megapixels, "Mpx/s",
-                    lambda r=radius: uphill_index(elevation, r), peer, peer_name, repeats,
+                    lambda r=radius: uphill_index(elevation, r), peer, peer_name,
                 )
             )  # fmt: skip
     return rows
 
 
-def slope_row(elevation, repeats) -> Row:
+def slope_row(elevation) -> Row:
     """Slope against xarray-spatial."""
     coords = {axis: np.arange(n) * PIXEL_M for axis, n in zip("yx", elevation.shape, strict=True)}
     raster = xr.DataArray(elevation, dims=("y", "x"), coords=coords)
+    xrspatial = import_module("xrspatial")
     return compare_rates(
         "slope", elevation.size / 1e6, "Mpx/s",
         lambda: slope(elevation, PIXEL_M), lambda: xrspatial.slope(raster),
-        "xarray-spatial", repeats,
+        "xarray-spatial",
     )  # fmt: skip
 
 
 def main() -> None:
     """Run all comparisons."""
     options = arguments("Kernels on one thread, in memory.")
-    cv2.setNumThreads(1)
+    installed = [module for module in PEERS if find_spec(module)]
+    for module in PEERS.keys() - installed:
+        print(f"without {PEERS[module]}, which is not installed")
+    if "cv2" in installed:
+        import_module("cv2").setNumThreads(1)
     elevation = terrain(768 if options.quick else 4096)
-    repeats = 3 if options.quick else 5
-    rows = [*uphill_rows(elevation, repeats), slope_row(elevation, repeats)]
-    packages = ["landslide-dist", "numba", "numpy", "opencv-python-headless", "xarray-spatial"]
+    rows = uphill_rows(elevation)
+    if "xrspatial" in installed:
+        rows.append(slope_row(elevation))
+    packages = ["landslide-dist", "numba", "numpy", *(PEERS[module] for module in installed)]
     publish(rows, packages, options.json)
 
 

@@ -15,11 +15,15 @@ def pixel_size_m(raster: xr.DataArray) -> float:
     """Side of a pixel of a north-up raster of square pixels.
 
     Raises:
-        DataError: The last dims are not y, x; coordinates are missing, uneven, or not north-up;
-            pixels are not square.
+        DataError: The dims are not y, x; coordinates are missing, in degrees, uneven, or not
+            north-up; pixels are not square.
     """
-    if raster.dims[-2:] != ("y", "x"):
-        raise DataError(f"raster has dims {raster.dims}; they must end in y, x: transpose it")
+    if raster.dims != ("y", "x"):
+        raise DataError(
+            f"raster has dims {raster.dims}; they must be y, x: transpose it or take one band"
+        )
+    if _is_geographic(raster):
+        raise DataError("raster has coordinates in degrees; reproject it to a CRS in metres")
     steps = {}
     for axis in ("y", "x"):
         if axis not in raster.coords or raster.sizes[axis] < 2:
@@ -36,6 +40,14 @@ def pixel_size_m(raster: xr.DataArray) -> float:
             "square pixels are needed: resample it"
         )
     return steps["x"]
+
+
+def _is_geographic(raster: xr.DataArray) -> bool:
+    """Whether the CF attributes of the coordinates say that they are longitude and latitude."""
+    mapping = raster.coords.get("spatial_ref")
+    named = mapping is not None and mapping.attrs.get("grid_mapping_name") == "latitude_longitude"
+    units = raster["x"].attrs.get("units", "") if "x" in raster.coords else ""
+    return named or str(units).startswith("degree")
 
 
 def map_with_halo(

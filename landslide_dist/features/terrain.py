@@ -33,7 +33,10 @@ def aspect(dem: xr.DataArray) -> xr.DataArray:
 
 
 def hillshade(
-    dem: xr.DataArray, azimuth_deg: float = 315.0, altitude_deg: float = 45.0
+    dem: xr.DataArray,
+    azimuth_deg: float = 315.0,
+    altitude_deg: float = 45.0,
+    z_factor: float = 1.0,
 ) -> xr.DataArray:
     """Light that the ground reflects towards the viewer, 0 to 1."""
     kernel = partial(
@@ -41,6 +44,7 @@ def hillshade(
         pixel_m=pixel_size_m(dem),
         azimuth_deg=azimuth_deg,
         altitude_deg=altitude_deg,
+        z_factor=z_factor,
     )
     return _named(dem, kernel, "hillshade", "1")
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from landslide_dist.errors import DataError
+
 NUM_BINS = 65536
 #: Logits beyond are clipped: p below 1.1e-7 or above 1 - 1.1e-7.
 MAX_LOGIT = 16.0
@@ -21,8 +23,18 @@ Array = NDArray[np.float64]
 
 
 def bin_index(probability: NDArray[Any]) -> NDArray[np.uint16]:
-    """Bin of each probability in [0, 1], uint16 of the same shape."""
+    """Bin of each probability, uint16 of the same shape.
+
+    Raises:
+        DataError: A value is NaN or not in [0, 1]: any bin would make it a plausible probability.
+    """
     p = probability.astype(np.float64)
+    num_refused = np.count_nonzero(~((p >= 0) & (p <= 1)))
+    if num_refused:
+        raise DataError(
+            f"{num_refused} of {p.size} probabilities are missing or not in [0, 1]; "
+            "mask them, and give probabilities, not logits or percentages"
+        )
     with np.errstate(divide="ignore"):
         logit = np.log(p) - np.log1p(-p)
     position = np.floor((logit + MAX_LOGIT) * (NUM_BINS / (2 * MAX_LOGIT)))

@@ -34,13 +34,11 @@ def slope(elevation: NDArray[Any], pixel_m: float) -> NDArray[np.float32]:
         pixel_m: Pixel size, metres.
 
     Returns:
-        ``(y, x)`` float32 degrees; NaN where any of the nine is NaN or beyond the array.
+        ``(y, x)`` float32 degrees; NaN where any of the nine is not finite or lies beyond
+        the array.
     """
-    out = np.full(elevation.shape, np.nan, dtype=np.float32)
-    if min(elevation.shape) > 2:
-        _slope(
-            np.ascontiguousarray(elevation, dtype=np.float32), np.float32(1 / (8 * pixel_m)), out
-        )
+    out = _empty(elevation)
+    _slope(_heights(elevation), _scale(pixel_m), out)
     return out
 
 
@@ -55,10 +53,9 @@ def aspect(elevation: NDArray[Any], pixel_m: float) -> NDArray[np.float32]:
         ``(y, x)`` float32 degrees clockwise from north, in [0, 360); NaN on flat ground and where
         the slope is NaN.
     """
-    east, south = _gradient(elevation, pixel_m)
-    degrees = np.degrees(np.arctan2(-east, south)) % 360
-    degrees[(east == 0) & (south == 0)] = np.nan
-    return degrees.astype(np.float32)
+    out = _empty(elevation)
+    _aspect(_heights(elevation), out)
+    return out
 
 
 def hillshade(
@@ -80,34 +77,69 @@ def hillshade(
     Returns:
         ``(y, x)`` float32 in [0, 1]; NaN where the slope is NaN.
     """
-    east, south = (g * z_factor for g in _gradient(elevation, pixel_m))
     azimuth, altitude = np.radians(azimuth_deg), np.radians(altitude_deg)
-    # Scalar product of the sun's direction (east, south, up) with the unit normal of the ground.
-    towards_sun = (
-        np.sin(altitude) - np.cos(altitude) * (np.sin(azimuth) * east - np.cos(azimuth) * south)
-    ) / np.sqrt(1 + east**2 + south**2)
-    return np.asarray(np.clip(towards_sun, 0, 1), dtype=np.float32)
+    east, north, up = (
+        np.float32(part)
+        for part in (
+            np.cos(altitude) * np.sin(azimuth),
+            np.cos(altitude) * np.cos(azimuth),
+            np.sin(altitude),
+        )
+    )
+    out = _empty(elevation)
+    _hillshade(_heights(elevation), _scale(pixel_m, z_factor), east, north, up, out)
+    return out
 
 
-def _gradient(
-    elevation: NDArray[Any], pixel_m: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rise per metre towards the east and towards the south (down the rows)."""
-    z = elevation.astype(np.float64)
-    east, south = np.full((2, *z.shape), np.nan)
-    if min(z.shape) > 2:
-        left = z[:-2, :-2] + 2 * z[1:-1, :-2] + z[2:, :-2]
-        right = z[:-2, 2:] + 2 * z[1:-1, 2:] + z[2:, 2:]
-        above = z[:-2, :-2] + 2 * z[:-2, 1:-1] + z[:-2, 2:]
-        below = z[2:, :-2] + 2 * z[2:, 1:-1] + z[2:, 2:]
-        # The centre has no weight, but where it does not exist there is no ground to be steep.
-        centre = 0 * z[1:-1, 1:-1]
-        east[1:-1, 1:-1] = (right - left) / (8 * pixel_m) + centre
-        south[1:-1, 1:-1] = (below - above) / (8 * pixel_m) + centre
+def _heights(elevation: NDArray[Any]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(elevation, dtype=np.float32)
+
+
+def _empty(elevation: NDArray[Any]) -> NDArray[np.float32]:
+    return np.full(elevation.shape, np.nan, dtype=np.float32)
+
+
+def _scale(pixel_m: float, z_factor: float = 1.0) -> np.float32:
+    """From Horn's weighted differences to rise per metre."""
+    return np.float32(z_factor / (8 * pixel_m))
+
+
+@njit(nogil=True, cache=True)
+def _rises(
+    above: NDArray[np.float32], row: NDArray[np.float32], below: NDArray[np.float32], x: int
+) -> tuple[np.float32, np.float32]:
+    """Horn's weighted differences towards the east and towards the south (down the rows)."""
+    east = (
+        (above[x + 1] - above[x - 1])
+        + np.float32(2) * (row[x + 1] - row[x - 1])
+        + (below[x + 1] - below[x - 1])
+    )
+    south = (
+        (below[x - 1] - above[x - 1])
+        + np.float32(2) * (below[x] - above[x])
+        + (below[x + 1] - above[x + 1])
+    )
     return east, south
 
 
 @njit(nogil=True, cache=True)
+def _arctangent(ratio: np.float32) -> np.float32:
+    """Radians, for a ratio in [0, 1]."""
+    t = ratio * ratio
+    p = _C[9]
+    p = p * t + _C[8]
+    p = p * t + _C[7]
+    p = p * t + _C[6]
+    p = p * t + _C[5]
+    p = p * t + _C[4]
+    p = p * t + _C[3]
+    p = p * t + _C[2]
+    p = p * t + _C[1]
+    p = p * t + _C[0]
+    return p * ratio
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _slope(z: NDArray[np.float32], scale: np.float32, out: NDArray[np.float32]) -> None:
     height, width = z.shape
     size = width - 2
@@ -117,31 +149,63 @@ def _slope(z: NDArray[np.float32], scale: np.float32, out: NDArray[np.float32]) 
         target = out[y]
         for i in range(size):
             x = i + 1
-            east = (
-                (above[x + 1] - above[x - 1])
-                + np.float32(2) * (row[x + 1] - row[x - 1])
-                + (below[x + 1] - below[x - 1])
-            )
-            south = (
-                (below[x - 1] - above[x - 1])
-                + np.float32(2) * (below[x] - above[x])
-                + (below[x + 1] - above[x + 1])
-            )
-            # The centre only decides whether there is ground: 0 * NaN is NaN.
-            rise = np.sqrt(east * east + south * south) * scale + np.float32(0) * row[x]
+            east, south = _rises(above, row, below, x)
+            rise = np.sqrt(east * east + south * south) * scale
+            # Only decides whether there is ground, also at the centre: 0 * NaN and 0 * inf are NaN.
+            rise = rise + np.float32(0) * (row[x] + rise)
             # arctan(r) = pi / 2 - arctan(1 / r) keeps the polynomial inside [0, 1], branch-free.
             steep = rise > one
-            ratio = (one if steep else rise) / (rise if steep else one)
-            t = ratio * ratio
-            p = _C[9]
-            p = p * t + _C[8]
-            p = p * t + _C[7]
-            p = p * t + _C[6]
-            p = p * t + _C[5]
-            p = p * t + _C[4]
-            p = p * t + _C[3]
-            p = p * t + _C[2]
-            p = p * t + _C[1]
-            p = p * t + _C[0]
-            angle = p * ratio
+            angle = _arctangent((one if steep else rise) / (rise if steep else one))
             target[x] = (right_angle - angle if steep else angle) * _DEGREES
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _aspect(z: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    height, width = z.shape
+    size = width - 2
+    zero = np.float32(0)
+    quarter, half, whole = np.float32(90), np.float32(180), np.float32(360)
+    for y in range(1, height - 1):
+        above, row, below = z[y - 1], z[y], z[y + 1]
+        target = out[y]
+        for i in range(size):
+            x = i + 1
+            east, south = _rises(above, row, below, x)
+            across, along = abs(east), abs(south)
+            sideways = across > along
+            # Flat ground divides 0 by 0, which is the NaN wanted.
+            ratio = (along if sideways else across) / (across if sideways else along)
+            angle = _arctangent(ratio) * _DEGREES
+            angle = quarter - angle if sideways else angle
+            # It falls towards the north where it rises to the south, and so on.
+            angle = half - angle if south < zero else angle
+            angle = whole - angle if east > zero else angle
+            angle = zero if angle >= whole else angle
+            target[x] = angle + zero * (row[x] + (across + along))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _hillshade(
+    z: NDArray[np.float32],
+    scale: np.float32,
+    sun_east: np.float32,
+    sun_north: np.float32,
+    sun_up: np.float32,
+    out: NDArray[np.float32],
+) -> None:
+    """Scalar product of the sun's direction with the unit normal of the ground."""
+    height, width = z.shape
+    size = width - 2
+    zero, one = np.float32(0), np.float32(1)
+    for y in range(1, height - 1):
+        above, row, below = z[y - 1], z[y], z[y + 1]
+        target = out[y]
+        for i in range(size):
+            x = i + 1
+            east, south = _rises(above, row, below, x)
+            east, south = east * scale, south * scale
+            normal = np.sqrt(one + east * east + south * south)
+            light = (sun_up - sun_east * east + sun_north * south) / normal
+            light = zero if light < zero else light
+            light = one if light > one else light
+            target[x] = light + zero * (row[x] + normal)

@@ -6,7 +6,6 @@ north. The uphill index of a pixel is the position in that order of its highest 
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,13 @@ def radius_px(distance_m: float, pixel_m: float) -> int:
     """Radius of a looking distance: floor(distance / pixel + 0.5).
 
     Raises:
-        ConfigError: The distance is less than half a pixel.
+        ConfigError: The distance is less than half a pixel, or either is not a length.
     """
+    if not (np.isfinite(distance_m) and np.isfinite(pixel_m) and pixel_m > 0):
+        raise ConfigError(
+            f"looking distance {distance_m:g} m on pixels of {pixel_m:g} m: both must be finite "
+            "and the pixel above 0"
+        )
     radius = int(np.floor(distance_m / pixel_m + 0.5))
     if radius < 1:
         raise ConfigError(
@@ -43,12 +47,12 @@ def ring_radii(distances_m: Sequence[float], pixel_m: float) -> tuple[int, ...]:
         ConfigError: A distance is below a pixel, or two fall on the same ring.
     """
     radii = tuple(radius_px(distance, pixel_m) for distance in distances_m)
-    for first, second in pairwise(radii):
-        if first == second:
-            same = [d for d, r in zip(distances_m, radii, strict=True) if r == first]
+    for radius in radii:
+        same = [d for d, r in zip(distances_m, radii, strict=True) if r == radius]
+        if len(same) > 1:
             raise ConfigError(
                 f"looking distances {' and '.join(f'{d:g}' for d in same)} m are the same ring of "
-                f"{first} px on {pixel_m:g} m pixels; usable are whole multiples of {pixel_m:g} m"
+                f"{radius} px on {pixel_m:g} m pixels; usable are whole multiples of {pixel_m:g} m"
             )
     return radii
 
@@ -81,24 +85,27 @@ def index_dtype(radius_px: int) -> np.dtype[Any]:
     return np.dtype(np.uint8 if len(ring_offsets(radius_px)) <= MAX_UINT8_RING else np.uint16)
 
 
-def uphill_index(elevation: NDArray[Any], radius_px: int) -> NDArray[Any]:
+def uphill_index(
+    elevation: NDArray[Any], radius_px: int, nodata: float | None = None
+) -> NDArray[Any]:
     """Ring position of the highest neighbour of every pixel.
 
     Args:
         elevation: ``(y, x)`` in any real dtype; float32 and integers of up to 16 bits keep their
-            exact order. Values that are not finite do not exist.
+            exact order. Values that are not finite in float32 do not exist.
         radius_px: Radius of the ring.
+        nodata: A value that does not exist either, for integers, which have no NaN.
 
     Returns:
         ``(y, x)`` of ``index_dtype(radius_px)``: ties go to the smaller position; the dtype's
         maximum where the pixel or its whole ring does not exist.
     """
     offsets = ring_offsets(radius_px)
-    height, width = elevation.shape
-    padded = np.full((height + 2 * radius_px, width + 2 * radius_px), -np.inf, dtype=np.float32)
-    inner = padded[radius_px : radius_px + height, radius_px : radius_px + width]
-    np.copyto(inner, elevation, casting="unsafe", where=np.isfinite(elevation))
-    out = np.empty((height, width), dtype=index_dtype(radius_px))
+    with np.errstate(over="ignore"):
+        heights = np.ascontiguousarray(elevation, dtype=np.float32)
+        missing = np.float32(np.nan if nodata is None else nodata)
+    out = np.empty(heights.shape, dtype=index_dtype(radius_px))
+    padded = _padded(heights, radius_px, missing)
     _highest(padded, offsets, radius_px, np.iinfo(out.dtype).max, out)
     return out
 
@@ -143,6 +150,27 @@ def gather(plane: NDArray[Any], index: NDArray[Any], radius_px: int, fill: float
     out = np.full_like(plane, fill)
     out[rows, columns] = plane[rows + offset[:, 0], columns + offset[:, 1]]
     return out
+
+
+@njit(nogil=True, cache=True)
+def _padded(
+    elevation: NDArray[np.float32], radius: int, missing: np.float32
+) -> NDArray[np.float32]:
+    """The raster in a frame as wide as the ring, in one pass; what does not exist is -inf."""
+    height, width = elevation.shape
+    padded = np.empty((height + 2 * radius, width + 2 * radius), dtype=np.float32)
+    lowest, highest = np.float32(-np.inf), np.float32(np.inf)
+    padded[:radius] = lowest
+    padded[height + radius :] = lowest
+    for y in range(height):
+        source, target = elevation[y], padded[y + radius]
+        target[:radius] = lowest
+        target[width + radius :] = lowest
+        for x in range(width):
+            z = source[x]
+            exists = (z > lowest) & (z < highest) & (z != missing)
+            target[x + radius] = z if exists else lowest
+    return padded
 
 
 @njit(nogil=True, cache=True)

@@ -112,7 +112,7 @@ def _own(features: NDArray[np.float32], y0: int, x0: int, total: NDArray[np.floa
         for x in range(total.shape[1]):
             w, c, s, e = features[:, y0 + y, x0 + x]
             total[y, x] = (
-                0.45 * w + 0.4 * s + 0.32 * c - 0.27 * e - 0.27 * s * s - 0.8 * w * s + 0.45 * w * c
+                0.45 * w + 0.4 * s + 0.32 * c - 0.27 * e - 0.36 * s * s - 1.2 * w * s + 0.63 * w * c
             )
 
 
@@ -165,7 +165,7 @@ def _add_local(
 def _box_share(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Share of true pixels in the square around each; from counts, so exact whatever the window."""
     height, width = mask.shape
-    sums = np.zeros((height + 1, width + 1), np.int64)
+    sums = np.zeros((height + 1, width + 1), np.int32)
     for y in range(height):
         for x in range(width):
             sums[y + 1, x + 1] = mask[y, x] + sums[y, x + 1] + sums[y + 1, x] - sums[y, x]

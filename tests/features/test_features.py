@@ -64,6 +64,16 @@ def test_rasters_in_memory_work_too():
     np.testing.assert_array_equal(slope(raster), slope(raster.chunk({"y": 7})))
 
 
+def test_nothing_is_computed_before_it_is_asked_for():
+    def refuse(block):
+        raise AssertionError("computed")
+
+    raster = dem(20, 30).chunk({"y": 7})
+    lazy = raster.copy(data=raster.data.map_blocks(refuse, dtype=np.float32, meta=np.empty((0, 0))))
+    for feature in (slope, aspect, hillshade, uphill):
+        assert feature(lazy).chunks is not None
+
+
 def test_integer_dems_honour_their_nodata():
     raster = dem(20, 20).fillna(-9999).astype(np.int16).assign_attrs(nodata=-9999)
     np.testing.assert_array_equal(slope(raster), slope(dem(20, 20)))
@@ -80,7 +90,18 @@ def test_results_say_what_they_are():
 @pytest.mark.parametrize(
     ("raster", "message"),
     [
-        (dem(20, 20).transpose("x", "y"), "must end in y, x"),
+        (dem(20, 20).transpose("x", "y"), "must be y, x"),
+        (dem(20, 20).expand_dims("band"), "take one band"),
+        (
+            dem(20, 20).assign_coords(x=("x", np.arange(20) * 10, {"units": "degrees_east"})),
+            "coordinates in degrees",
+        ),
+        (
+            dem(20, 20).assign_coords(
+                spatial_ref=((), 0, {"grid_mapping_name": "latitude_longitude"})
+            ),
+            "coordinates in degrees",
+        ),
         (dem(20, 20).drop_vars("y"), "no y coordinates"),
         (dem(20, 20).sortby("y"), "not north-up"),
         (dem(20, 20).isel(y=[0, 1, 3, 4]), "unevenly spaced y"),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from landslide_dist.errors import DataError
 from landslide_dist.kernels import scores
 from landslide_dist.kernels.scores import ScoreCounts, bin_centres, bin_index
 
@@ -131,3 +132,9 @@ def test_without_landslides_nothing_is_plausible():
         assert np.isnan(score(counts))
     assert np.isnan(scores.precision_recall_f1_mcc(scores.confusion_at(counts, 0.9))["precision"])
     assert np.isnan(scores.nll(ScoreCounts.zero()))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.5, np.inf])
+def test_what_is_no_probability_is_refused(wrong):
+    with pytest.raises(DataError, match="1 of 3 probabilities are missing or not in"):
+        ScoreCounts.from_block(np.array([0.1, wrong, 0.9]), np.array([0, 0, 1]))

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from landslide_dist.kernels.terrain import aspect, hillshade, slope
 
@@ -76,6 +78,43 @@ def test_any_missing_neighbour_makes_nan():
     expected[3:6, 3:6] = True
     np.testing.assert_array_equal(missing, expected)
     np.testing.assert_array_equal(np.isnan(hillshade(elevation, PIXEL_M)), expected)
+
+
+@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
+@pytest.mark.parametrize("kernel", [slope, aspect, hillshade])
+def test_infinities_do_not_exist_either(kernel, infinity):
+    elevation = np.tile(np.arange(9, dtype=np.float32), (9, 1))
+    missing = elevation.copy()
+    missing[4, 4] = np.nan
+    elevation[4, 4] = infinity
+    np.testing.assert_array_equal(kernel(elevation, PIXEL_M), kernel(missing, PIXEL_M))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_any_window_with_its_halo_gives_the_same_bits(data):
+    elevation = np.random.default_rng(0).normal(1000, 200, (40, 200)).astype(np.float32)
+    y0, x0 = data.draw(st.tuples(st.integers(0, 37), st.integers(0, 197)))
+    y1, x1 = data.draw(st.tuples(st.integers(y0 + 3, 40), st.integers(x0 + 3, 200)))
+    for kernel in (slope, aspect, hillshade):
+        whole = kernel(elevation, PIXEL_M)[y0:y1, x0:x1][1:-1, 1:-1]
+        part = kernel(elevation[y0:y1, x0:x1], PIXEL_M)[1:-1, 1:-1]
+        np.testing.assert_array_equal(part.view(np.uint32), whole.copy().view(np.uint32))
+
+
+def test_directions_lie_below_a_full_turn():
+    # Falls so little to the west of north that 360 degrees less the angle rounds to 360.
+    elevation = np.float32([[0, 0, 0], [0, 0, 1e-4], [4000, 4000, 4000]])
+    assert aspect(elevation, PIXEL_M)[1, 1] == 0
+
+
+def test_exaggerated_heights_are_shaded_as_heights():
+    y, x = np.mgrid[:9, :9].astype(np.float32)
+    elevation = 3 * y + x * x
+    shade = hillshade(elevation, PIXEL_M, z_factor=2.0)
+    np.testing.assert_allclose(shade, hillshade(2 * elevation, PIXEL_M), rtol=1e-6)
+    flat = hillshade(elevation, PIXEL_M, altitude_deg=30.0, z_factor=0.0)
+    np.testing.assert_allclose(flat[1:-1, 1:-1], 0.5, rtol=1e-6)
 
 
 def test_rasters_of_less_than_three_pixels_have_no_slope():

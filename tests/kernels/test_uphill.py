@@ -78,6 +78,19 @@ def test_integers_give_what_their_floats_give():
     )
 
 
+@pytest.mark.parametrize("nodata", [-9999, 32767])
+def test_integers_state_what_does_not_exist(nodata):
+    elevation = np.random.default_rng(1).integers(-30, 3000, (40, 40)).astype(np.int16)
+    elevation[::7, ::3] = nodata
+    as_nan = np.where(elevation == nodata, np.nan, elevation).astype(np.float32)
+    np.testing.assert_array_equal(uphill_index(elevation, 5, nodata), by_definition(as_nan, 5))
+
+
+def test_values_beyond_float32_do_not_exist():
+    elevation = np.array([[1e300, 1.0], [2.0, -1e300]])
+    np.testing.assert_array_equal(uphill_index(elevation, 1), [[255, 5], [1, 255]])
+
+
 def test_large_rings_take_uint16_and_none_is_its_maximum():
     assert index_dtype(38) == np.uint8
     assert index_dtype(45) == np.uint16
@@ -112,3 +125,11 @@ def test_unusable_distances_name_usable_ones():
         ring_radii((30, 1032), 344)
     with pytest.raises(ConfigError, match="30 and 32 m are the same ring of 3 px"):
         ring_radii((30, 32, 100), 10)
+    with pytest.raises(ConfigError, match="30 and 32 m are the same ring of 3 px"):
+        ring_radii((30, 100, 32), 10)
+
+
+@pytest.mark.parametrize(("distance", "pixel"), [(np.nan, 10), (np.inf, 10), (30, 0), (30, -10)])
+def test_what_is_not_a_length_is_refused(distance, pixel):
+    with pytest.raises(ConfigError, match="both must be finite"):
+        radius_px(distance, pixel)

@@ -40,7 +40,7 @@ def formula(region, y, x):
     z = region["elevation"]
     w, c, s = quantities(y, x)
     e = (z[y, x] / 10 - 135) / 22
-    total = 0.45 * w + 0.4 * s + 0.32 * c - 0.27 * e - 0.27 * s**2 - 0.8 * w * s + 0.45 * w * c
+    total = 0.45 * w + 0.4 * s + 0.32 * c - 0.27 * e - 0.36 * s**2 - 1.2 * w * s + 0.63 * w * c
     for radius, weight in zip((3, 10, 30), hazard.RING_WEIGHTS, strict=True):
         dy, dx = ring_offsets(radius)[region["uphill"][radius][y, x]]
         d = ((z[y + dy, x + dx] - z[y, x]) / (10 * radius) - 0.35) / 0.2
