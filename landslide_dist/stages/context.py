@@ -46,12 +46,15 @@ class RunContext:
         """Fingerprint of the derived cube.
 
         Raises:
-            StoreError: ``derive`` has not run.
+            StoreError: ``derive`` has not run to its end.
         """
-        found = open_group(self.config.cube.location).attrs.get("derive_hash")
-        if found is None:
-            raise StoreError(f"cube {self.config.cube.location!r} has no slope yet: run derive")
-        return str(found)
+        attributes = open_group(self.config.cube.location).attrs
+        if not attributes.get("derived"):
+            raise StoreError(
+                f"cube {self.config.cube.location!r} has no whole slope and uphill index yet: "
+                "run derive"
+            )
+        return str(attributes["derive_hash"])
 
     def reach_px(self, name: str) -> int:
         """How far a model sees: halo + uphill reach, pixels."""

@@ -8,6 +8,7 @@ from landslide_dist import schema
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
 from landslide_dist.config.fingerprint import derive_hash
+from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
 from landslide_dist.kernels.terrain import slope
 from landslide_dist.kernels.uphill import index_dtype, ring_radii, uphill_indices
@@ -45,13 +46,15 @@ def derive(config: RunConfig) -> None:
 
     Raises:
         ConfigError: A looking distance is below a pixel, or two fall on one ring.
-        StoreError: There is no cube yet.
+        StoreError: There is no cube yet, or its ingest has not ended.
     """
     location = config.cube.location
     grid = cube.read_grid(location)
     distances = config.cube.looking_distances_m
     radii = ring_radii(distances, grid.pixel_m)
     attributes = open_group(location).attrs
+    if not attributes.get("ingested"):
+        raise StoreError(f"cube {location!r} is not whole yet: run ingest")
     fingerprint = derive_hash(config, str(attributes["ingest_hash"]))
     ledger = Ledger(location, "derive", fingerprint)
     dtype = index_dtype(max(radii)).name
@@ -62,9 +65,14 @@ def derive(config: RunConfig) -> None:
             [schema.SLOPE, schema.uphill(len(radii), dtype)],
             config.cube.storage,
             coords={"distance": distances},
-            attrs={"derive_hash": fingerprint},
+            attrs={"derive_hash": fingerprint, "derived": False},
         )
+    elif attributes.get("derived"):
+        console.print(f"derive: up to date, {location}")
+        return
     console.print(f"derive: slope, uphill index at {', '.join(f'{d:g}' for d in distances)} m")
     with open_cluster(config.cluster) as client:
         task = DeriveBlock(location, grid.pixel_m, radii, dtype)
         run_blocks(task, cube.shard_windows(location), ledger, "derive", client)
+    # Written last: until then no stage takes slope and uphill index for whole.
+    cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})

@@ -10,7 +10,7 @@ from landslide_dist import __version__, schema
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
 from landslide_dist.config.fingerprint import ingest_hash
-from landslide_dist.errors import ConfigError, DataError, LandslideDistError
+from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.grid import Window
 from landslide_dist.progress import console
 from landslide_dist.sources import BlockSource, open_sources, target_grid
@@ -58,15 +58,20 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
         attributes = _attributes(config, inputs, fingerprint)
         variables = [source.variable for source in sources.values()]
         cube.create(location, grid, variables, config.cube.storage, attributes)
+    if open_group(location).attrs.get("ingested"):
+        console.print(f"ingest: up to date, {location}")
+        return
     console.print(f"ingest: {grid.height} x {grid.width} px, {len(sources)} variables, {location}")
     try:
         with open_cluster(config.cluster) as client:
             task = IngestBlock(location, sources)
             run_blocks(task, cube.shard_windows(location), ledger, "ingest", client)
         _check_elevation(config)
-    except LandslideDistError:
+    except DataError:
         delete(location)
         raise
+    # Written last: a cube without it is half made, and no stage takes it for whole.
+    cube.add_variables(location, [], config.cube.storage, attrs={"ingested": True})
 
 
 def _check_same(location: str, fingerprint: str) -> None:

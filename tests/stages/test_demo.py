@@ -20,9 +20,10 @@ ORDER = [
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_models_come_in_order(command_line, seed, capsys):
-    command_line(
-        "demo", "--folder", "demo", "--set", f"sources.synthetic.seed={seed}", timeout_s=1400
-    )
+    # Another region, another split, other first weights.
+    seeds = ("sources.synthetic.seed", "split.seed", "training.seed")
+    settings = [part for name in seeds for part in ("--set", f"{name}={seed}")]
+    command_line("demo", "--folder", "demo", *settings, timeout_s=1400)
     models = json.loads((command_line.folder / "demo" / "metrics.json").read_text())["models"]
     nll = {name: parts["test"]["nll"] for name, parts in models.items()}
     margins = {f"{a} < {b}": nll[b] - nll[a] for a, b in ORDER}
