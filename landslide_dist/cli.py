@@ -2,10 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from landslide_dist.config import RunConfig, load
 from landslide_dist.config.load import to_yaml
@@ -180,17 +179,7 @@ def main() -> None:
 def _load(
     path: Path, overrides: list[str] | None, cluster: Path | None, print_config: bool
 ) -> RunConfig:
-    settings = list(overrides or ())
-    if cluster is not None:
-        settings.append(f"cluster={yaml.safe_dump(_cluster(cluster), default_flow_style=True)}")
-    return _shown(load(path, settings), print_config)
-
-
-def _cluster(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise LandslideDistError(f"cluster file {str(path)!r} cannot be read: {error}") from error
+    return _shown(load(path, overrides or (), cluster), print_config)
 
 
 def _shown(config: RunConfig, print_config: bool) -> RunConfig:

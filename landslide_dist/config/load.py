@@ -15,17 +15,29 @@ from landslide_dist.errors import ConfigError
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load(
+    path: str | Path, overrides: Sequence[str] = (), cluster: str | Path | None = None
+) -> RunConfig:
     """Read one run.
 
     Args:
         path: YAML file. ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` in strings are taken
             from the environment.
         overrides: ``a.b=value`` settings, values in YAML, applied in order.
+        cluster: YAML file of the Dask cluster, instead of the run's own.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or breaks the schema.
+        ConfigError: A file is missing, is not YAML, or breaks the schema.
     """
+    tree = _read(path)
+    if cluster is not None:
+        tree["cluster"] = _read(cluster)
+    for override in overrides:
+        _apply(tree, override)
+    return validate(_expand(tree), str(path))
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text("utf-8")
     except OSError as error:
@@ -35,9 +47,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     tree = _parse(text, str(path))
     if not isinstance(tree, dict):
         raise ConfigError(f"config {str(path)!r} holds no settings")
-    for override in overrides:
-        _apply(tree, override)
-    return validate(_expand(tree), str(path))
+    return tree
 
 
 def validate(tree: dict[str, Any], origin: str) -> RunConfig:

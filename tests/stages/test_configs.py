@@ -21,3 +21,11 @@ def test_the_demo_parses_and_takes_overrides(tmp_path):
     config = demo_config(tmp_path, ["sources.synthetic.seed=7"])
     assert config.sources.synthetic.seed == 7
     assert config.run_dir == str(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "cluster").glob("*.yaml")))
+def test_every_cluster_file_parses(path, monkeypatch):
+    monkeypatch.setenv("LANDSLIDE_DATA", "/data")
+    monkeypatch.setenv("DASK_SCHEDULER_HOST", "10.0.0.5")
+    config = load(RUNS[0], cluster=path)
+    assert config.cluster.kind == path.stem

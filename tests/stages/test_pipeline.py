@@ -65,6 +65,21 @@ def test_block_split_and_its_audit(command_line, smoke):
     assert "raise split.buffer_px" in command_line("train", run, status=2).stderr
 
 
+def test_worker_processes_make_the_same_bytes_as_threads(command_line, smoke):
+    (command_line.folder / "local.yaml").write_text("{kind: local, workers: 2, memory_gib: 2}")
+    contents = []
+    for name, options in (("threads", ()), ("workers", ("--cluster", "local.yaml"))):
+        smoke["cube"]["location"] = f"{name}/cube.zarr"
+        run = command_line.write(smoke)
+        command_line("ingest", run, *options)
+        command_line("derive", run, *options)
+        root = command_line.folder / name / "cube.zarr"
+        contents.append(
+            {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        )
+    assert contents[0] == contents[1]
+
+
 def test_print_config_and_overrides(command_line, smoke):
     run = command_line.write(smoke)
     shown = command_line("train", run, "--set", "split.seed=9", "--print-config")
