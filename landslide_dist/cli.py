@@ -1,5 +1,6 @@
 """The command line: one thin command a stage; a stage is imported only when it is asked for."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -166,6 +167,9 @@ def demo(
 
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit status 2."""
+    # Torch's threads otherwise spin while they wait; where cores are shared with anything else,
+    # that slows training several times. It is read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv[1:]
     try:
         app()
