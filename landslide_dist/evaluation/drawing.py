@@ -43,9 +43,14 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, ``dpi * size`` pixels; without time or version, so runs are alike."""
+    """The figure as PNG; without time or version, so runs are alike.
+
+    Cut to what is drawn: axes of fixed aspect leave room on some sides and lack it on others.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(
+        buffer, format="png", bbox_inches="tight", pad_inches=0.08, metadata={"Software": None}
+    )
     return buffer.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Curves of the scores, as PNG bytes."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,25 +14,28 @@ from landslide_dist.kernels import scores as kernel
 from landslide_dist.kernels.scores import Curve, ScoreCounts
 
 Scores = Mapping[str, ModelScores]
+Place = Literal["best", "upper right", "lower right"]
+#: Width and height of a picture: half a page, or a phone, with letters that can be read.
+SIZE_IN = (4.8, 4.4)
 #: Points of a drawn curve; more than pixels across serve nobody.
 CURVE_POINTS = 1500
 
 
 def roc_figure(scores: Scores, part: str) -> bytes:
     """ROC curves of a part, with the area under each."""
-    figure = new_figure(6.4, 5.2)
+    figure = new_figure(*SIZE_IN)
     axes = figure.add_subplot()
     style(axes, f"ROC, {part}", "false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     _curves(axes, scores, part, kernel.roc_curve, kernel.auc)
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
-    _legend(axes, "AUC")
+    _legend(axes, "AUC", "lower right")
     return png(figure)
 
 
 def precision_recall_figure(scores: Scores, part: str) -> bytes:
     """Precision-recall curves of a part, with the average precision of each."""
-    figure = new_figure(6.4, 4.6)
+    figure = new_figure(*SIZE_IN)
     axes = figure.add_subplot()
     style(axes, f"Precision and recall, {part}", "recall", "precision")
     counts = [model.counts[part] for model in scores.values() if part in model.counts]
@@ -40,19 +44,19 @@ def precision_recall_figure(scores: Scores, part: str) -> bytes:
         axes.axhline(share, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.annotate(
             f"share of landslides {_percent(share)}",
-            (1, share), xytext=(0, 3), textcoords="offset points",
-            ha="right", va="bottom", fontsize=7.5, color=SOFT,
+            (1, share), xytext=(0, -3), textcoords="offset points",
+            ha="right", va="top", fontsize=7.5, color=SOFT,
         )  # fmt: skip
         axes.set_ylim(0, _highest_precision(counts))
     _curves(axes, scores, part, kernel.precision_recall_curve, kernel.average_precision)
     axes.set_xlim(0, 1)
-    _legend(axes, "average precision")
+    _legend(axes, "average precision", "upper right")
     return png(figure)
 
 
 def reliability_figure(scores: Scores, part: str) -> bytes:
     """Predicted probability against the share of landslides, in equal-count bins, on log axes."""
-    figure = new_figure(6.4, 5.2)
+    figure = new_figure(*SIZE_IN)
     axes = figure.add_subplot()
     style(axes, f"Calibration, {part}", "predicted probability", "observed share of landslides")
     bins = {
@@ -78,27 +82,23 @@ def reliability_figure(scores: Scores, part: str) -> bytes:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
         axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    _legend(axes, "calibration error")
+    _legend(axes, "calibration error", "best")
     return png(figure)
 
 
-def rate_figure(scores: Scores) -> bytes:
-    """Success-rate (training) and prediction-rate (held-out) curves side by side."""
-    present = {part for model in scores.values() for part in model.counts}
-    panels = [("train", "Success rate"), ("test", "Prediction rate")]
-    shown = [(part, title) for part, title in panels if part in present]
-    figure = new_figure(4.8 * max(1, len(shown)), 4.6)
-    for axes, (part, title) in zip(
-        np.atleast_1d(figure.subplots(1, max(1, len(shown)))), shown, strict=False
-    ):
-        style(axes, f"{title}, {part}", "share of the area, most susceptible first",
-              "share of the landslides in it")  # fmt: skip
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-        _curves(axes, scores, part, kernel.success_rate_curve, _found_in_a_tenth)
-        axes.set(xlim=(0, 1), ylim=(0, 1.005))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        _legend(axes, "found in 10 % of the area", as_percent=True)
+def rate_figure(scores: Scores, part: str) -> bytes:
+    """Success-rate (training) or prediction-rate (held-out) curves of a part."""
+    figure = new_figure(*SIZE_IN)
+    axes = figure.add_subplot()
+    title = "Success rate" if part == "train" else "Prediction rate"
+    style(axes, f"{title}, {part}", "share of the area, most susceptible first",
+          "share of the landslides in it")  # fmt: skip
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    _curves(axes, scores, part, kernel.success_rate_curve, _found_in_a_tenth)
+    axes.set(xlim=(0, 1), ylim=(0, 1.005))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _legend(axes, "found in 10 % of the area", "lower right", as_percent=True)
     return png(figure)
 
 
@@ -124,14 +124,14 @@ def _thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return curve.x[kept], curve.y[kept]
 
 
-def _legend(axes: Axes, title: str, as_percent: bool = False) -> None:
+def _legend(axes: Axes, title: str, place: Place, as_percent: bool = False) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if as_percent:
         pairs = (label.rsplit("  ", 1) for label in labels)
         labels = [f"{name}  {float(value):.0%}" for name, value in pairs]
     legend = axes.legend(
-        handles, labels, title=title, fontsize=8, title_fontsize=8, frameon=False,
-        loc="upper left", bbox_to_anchor=(1.0, 1.0), labelcolor=INK,
+        handles, labels, title=title, fontsize=8, title_fontsize=8, loc=place, labelcolor=INK,
+        framealpha=0.85, edgecolor="none",
     )  # fmt: skip
     legend.get_title().set_color(SOFT)
     legend.set_alignment("left")

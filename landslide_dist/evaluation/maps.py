@@ -37,6 +37,10 @@ PANEL_PX = 512
 MAP_WIDTH_IN = 7.5
 #: Share of the pixels below the darkest colour.
 TOP_QUANTILE = 0.995
+#: Landslides are outlined where they take less of a map than this,
+SPARSE_SHARE = 0.05
+#: or where more than this of their pixels lie inside them, so that they are areas.
+AREA_INNER_SHARE = 0.25
 #: Mean rise per metre that relief is exaggerated, or flattened, to.
 MEAN_RISE = 0.35
 
@@ -97,7 +101,7 @@ def partition_map(
 
 
 def susceptibility_map(cube_location: str, prediction_location: str, name: str) -> bytes:
-    """Predicted probability over the relief; landslides are outlined where they are areas."""
+    """Predicted probability over the relief; landslides are outlined unless scattered all over."""
     overview = Overview.of(cube_location)
     ground = _Ground.of(overview)
     probability = overview.mean("probability", prediction_location)
@@ -194,8 +198,10 @@ def _telling_window(cube_location: str) -> Window:
     density = overview.holds("landslide", 1).astype(np.float64)
     if density.any():
         density = ndimage.uniform_filter(density, max(1, size // overview.step), mode="constant")
-    # The filter is flat over its best places: the middle of them lies well inside.
-    best = np.argwhere(density >= density.max() * (1 - 1e-9)).mean(axis=0)
+    # The filter is flat around a best place: its middle lies well inside. Of several that are
+    # equally good only the first counts; between them there may be no landslide.
+    plateaus, _ = ndimage.label(density >= density.max() * (1 - 1e-9))
+    best = np.argwhere(plateaus == 1).mean(axis=0)
     y0, x0 = (int(place * overview.step) - size // 2 for place in best)
     inside = int(np.clip(y0, 0, height - size)), int(np.clip(x0, 0, width - size))
     return Window(*inside, size, size)
@@ -223,10 +229,12 @@ def _draw_probability(
 
 def _draw_landslides(axes: Axes, overview: Overview) -> None:
     landslides = overview.holds("landslide", 1)
-    share = landslides.mean()
-    # Outlines of scattered single pixels would hide the map that they lie on.
-    if 0 < share < 0.05:
-        axes.contour(landslides, levels=[0.5], colors=LANDSLIDE_COLOUR, linewidths=0.5)
+    if not landslides.any():
+        return
+    inner = ndimage.binary_erosion(landslides).sum() / landslides.sum()
+    # Outlines of very many single pixels would hide the map that they lie on.
+    if landslides.mean() < SPARSE_SHARE or inner > AREA_INNER_SHARE:
+        axes.contour(landslides, levels=[0.5], colors=LANDSLIDE_COLOUR, linewidths=0.8)
         legend(axes, [Patch(fill=False, edgecolor=LANDSLIDE_COLOUR, label="landslide")])
 
 

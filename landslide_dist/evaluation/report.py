@@ -1,6 +1,7 @@
 """The report of a run: one self-contained HTML page."""
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -80,8 +81,8 @@ def render_report(
         maps=[
             Picture(
                 f"Landslide probability, {best}",
-                "The model with the lowest test NLL. Colours are logarithmic; where landslides "
-                "are areas they are outlined.",
+                "The model with the lowest test NLL, baselines aside. Colours are logarithmic. "
+                "Landslides are outlined, unless they are scattered all over.",
                 maps.susceptibility_map(cube_location, predictions[best], best),
             ),
             Picture(
@@ -126,17 +127,24 @@ def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:
             figures.reliability_figure(scores, "test"),
         ),
         Picture(
-            "Success and prediction rate",
-            "Share of the landslides inside the most susceptible part of the area: on training "
-            "pixels the success rate, on test pixels the prediction rate.",
-            figures.rate_figure(scores),
+            "Prediction rate",
+            "Share of the landslides inside the most susceptible part of the area, on pixels "
+            "that no model was trained on.",
+            figures.rate_figure(scores, "test"),
+        ),
+        Picture(
+            "Success rate",
+            "The same on training pixels: how well a model has learnt what it was shown.",
+            figures.rate_figure(scores, "train"),
         ),
     ]
 
 
 def _best_model(scores: Mapping[str, ModelScores], predictions: Mapping[str, str]) -> str:
+    """The model to show: one that tells pixels apart, if there is any."""
     metrics = to_metrics(scores)["models"]
-    return min(predictions, key=lambda name: metrics[name].get("test", {}).get("nll") or 99.0)
+    rivals = [name for name in predictions if name not in BASELINES] or list(predictions)
+    return min(rivals, key=lambda name: metrics[name].get("test", {}).get("nll", math.inf))
 
 
 def _rows(scores: Mapping[str, ModelScores]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from landslide_dist.errors import StoreError
 from landslide_dist.progress import track
 from landslide_dist.schema import PROBABILITY
 from landslide_dist.store import cube
-from landslide_dist.store.location import open_group
+from landslide_dist.store.location import open_group, store_errors
 
 
 def write_cog(location: str, path: str, tags: Mapping[str, Any], label: str) -> None:
@@ -31,10 +31,10 @@ def write_cog(location: str, path: str, tags: Mapping[str, Any], label: str) -> 
         StoreError: The file cannot be written.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     plain = target.with_name(f".{target.name}.{os.getpid()}.plain.tif")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tif")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         _write_plain(location, plain, tags, label)
         rasterio.shutil.copy(
             plain,
@@ -53,7 +53,7 @@ def write_cog(location: str, path: str, tags: Mapping[str, Any], label: str) -> 
         raise StoreError(f"{path!r} cannot be written: {' '.join(str(error).split())}") from error
     finally:
         for leftover in (plain, unfinished):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 leftover.unlink()
 
 
@@ -84,4 +84,7 @@ def _write_plain(location: str, path: Path, tags: Mapping[str, Any], label: str)
         file.set_band_description(1, PROBABILITY.long_name)
         for window in track(windows, label, total=len(windows)):
             part = RasterioWindow(window.x0, window.y0, window.width, window.height)
-            file.write(cube.read_window(array, window, float("nan")), 1, window=part)
+            # What fails here is the store, not the file that is being written.
+            with store_errors(location):
+                block = cube.read_window(array, window, float("nan"))
+            file.write(block, 1, window=part)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from landslide_dist.batch import Batch
 from landslide_dist.errors import ConfigError
+from landslide_dist.kernels.tiling import aligned_context
 from landslide_dist.models.encoder import CompactEncoder
 from landslide_dist.models.pixel import PixelNetwork
 from landslide_dist.models.recipe import Recipe
@@ -38,7 +39,7 @@ class SusceptibilityModel(nn.Module, ABC):
         ``stride_px`` the network's own window (core and context less ``reach_px``) starts at a
         multiple as well.
         """
-        return self.reach_px - (-self.halo_px // self.stride_px) * self.stride_px
+        return self.reach_px + aligned_context(self.halo_px, self.stride_px)
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:

@@ -45,9 +45,9 @@ def create(
     """
     with store_errors(location):
         group = open_group(location, "w")
-        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref", **attrs})
+        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref"})
         _write_axes(group, grid)
-    add_variables(location, variables, storage, coords)
+    add_variables(location, variables, storage, coords, attrs)
 
 
 def add_variables(
@@ -65,9 +65,10 @@ def add_variables(
             _write_axis(group, name, np.asarray(list(values), dtype=np.float64), {"units": "m"})
         for variable in variables:
             group.create_array(**layout.array_layout(variable, storage, shape), overwrite=True)
-        group.attrs.update(attrs or {})
         with _quiet_consolidation():
-            zarr.consolidate_metadata(group.store)
+            whole = zarr.consolidate_metadata(group.store)
+        # Written last and at once: who finds these attributes finds the arrays as well.
+        whole.attrs.update(attrs or {})
 
 
 def open_cube(location: str) -> xr.Dataset:

@@ -9,10 +9,12 @@ from matplotlib.image import imread
 from landslide_dist.config.training import EvaluateConfig
 from landslide_dist.evaluation import figures, maps
 from landslide_dist.evaluation.overview import Overview
-from landslide_dist.evaluation.report import render_report
+from landslide_dist.evaluation.report import _best_model, render_report
 from landslide_dist.evaluation.score import score_predictions
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import Sight, SplitAudit
+from landslide_dist.store import cube
+from landslide_dist.store.location import open_group
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_the_page_is_whole_and_self_contained(run, scores):
     assert "a &lt;title&gt;" in page
     for text in (*run.predictions, "best reachable", "dem.tif", "1,234", "25.0%", "beyond reach"):
         assert text in page
-    assert page.count("data:image/png;base64,") == 8
+    assert page.count("data:image/png;base64,") == 9
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,8 @@ def test_the_page_is_whole_and_self_contained(run, scores):
         lambda s: figures.roc_figure(s, "test"),
         lambda s: figures.precision_recall_figure(s, "test"),
         lambda s: figures.reliability_figure(s, "test"),
-        figures.rate_figure,
+        lambda s: figures.rate_figure(s, "train"),
+        lambda s: figures.rate_figure(s, "test"),
     ],
 )
 def test_curves_show_the_scores(scores, draw):
@@ -78,9 +81,51 @@ def test_partition_map_has_a_colour_for_each_part(run):
     assert all(hue.mean() > 0.05 for hue in hues)
 
 
-def test_panel_and_terrain_are_pictures(run):
-    assert pixels(maps.model_panel(run.cube, run.predictions)).shape[1] == 1200
-    assert pixels(maps.terrain_overview(run.cube)).shape[1] == 1200
+def all_figures(run, scores):
+    yield figures.roc_figure(scores, "test")
+    yield figures.precision_recall_figure(scores, "test")
+    yield figures.reliability_figure(scores, "test")
+    yield figures.rate_figure(scores, "train")
+    yield maps.susceptibility_map(run.cube, run.predictions["good"], "good")
+    yield maps.partition_map(run.cube, run.split, run.parts)
+    yield maps.model_panel(run.cube, run.predictions)
+    yield maps.terrain_overview(run.cube)
+
+
+def test_nothing_is_cut_off_at_the_edge_of_a_picture(run, scores):
+    for number, figure in enumerate(all_figures(run, scores)):
+        picture = pixels(figure)[..., :3]
+        for edge in (picture[:3], picture[-3:], picture[:, :3], picture[:, -3:]):
+            assert (edge == 1).all(), f"figure {number}"
+
+
+@pytest.mark.parametrize(("side_px", "outlined"), [(9, True), (1, False)])
+def test_landslides_are_outlined_where_they_are_areas(run, side_px, outlined):
+    y, x = np.indices(run.landslide.shape)
+    # A fifth of the region, in squares or in pixels.
+    landslide = (y // side_px % 2 == 0) & (x // side_px % 5 < 2)
+    stored = cube.array(open_group(run.cube, "r+"), "landslide")
+    for window in cube.shard_windows(run.cube):
+        cube.write_block(stored, window, landslide[window.slices].astype(np.uint8))
+    picture = pixels(maps.susceptibility_map(run.cube, run.predictions["good"], "good"))
+    blue = (picture[..., 2] > picture[..., 0] + 0.3).mean()
+    assert (blue > 0.01) == outlined
+
+
+def test_the_panel_shows_landslides_where_two_places_have_as_many(run, monkeypatch):
+    landslide = np.zeros(run.landslide.shape, np.uint8)
+    landslide[10:14, 10:14] = landslide[-14:-10, -14:-10] = 1
+    stored = cube.array(open_group(run.cube, "r+"), "landslide")
+    for window in cube.shard_windows(run.cube):
+        cube.write_block(stored, window, landslide[window.slices])
+    monkeypatch.setattr(maps, "PANEL_PX", 40)
+    assert landslide[maps._telling_window(run.cube).slices].sum() == 16
+
+
+def test_the_map_shown_is_of_a_model_that_tells_pixels_apart(run, scores):
+    shown = {**scores, "naive": scores["good"], "good": scores["naive"]}
+    assert _best_model(shown, run.predictions) == "good"
+    assert _best_model(scores, {"naive": run.predictions["naive"]}) == "naive"
 
 
 @pytest.mark.parametrize("max_px", [200, 41, 10])

@@ -6,6 +6,7 @@ from landslide_dist import schema
 from landslide_dist.config.training import EvaluateConfig
 from landslide_dist.errors import DataError
 from landslide_dist.evaluation.score import BEST_REACHABLE, score_predictions, to_metrics
+from landslide_dist.kernels.scores import bin_centres, bin_index
 from landslide_dist.schema import Variable
 
 CONFIG = EvaluateConfig(bootstrap_draws=30, bootstrap_block_px=16)
@@ -33,6 +34,13 @@ def test_scores_are_sklearns(make_run):
             )
             assert part_scores["auc"] == pytest.approx(
                 metrics.roc_auc_score(target, predicted), abs=1e-4
+            )
+            rounded = bin_centres()[bin_index(predicted)]
+            assert part_scores["auc"] == pytest.approx(
+                metrics.roc_auc_score(target, rounded), abs=1e-9
+            )
+            assert part_scores["ap"] == pytest.approx(
+                metrics.average_precision_score(target, rounded), abs=1e-9
             )
             # A step of recall is 1 / 1,000 here: a tie that rounding makes weighs that much.
             assert part_scores["ap"] == pytest.approx(

@@ -1,5 +1,7 @@
 """Tiles against the whole image, through stores, kills and a published file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -13,8 +15,8 @@ from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.model import LACNNConfig
 from landslide_dist.config.sources import SyntheticSource
 from landslide_dist.config.training import PredictConfig
-from landslide_dist.errors import DataError
-from landslide_dist.grid import Window
+from landslide_dist.errors import DataError, StoreError
+from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.cog import write_cog
 from landslide_dist.inference.plan import TilePlan
 from landslide_dist.inference.predict import TiledPredictor, check_fits, predict_region
@@ -22,6 +24,7 @@ from landslide_dist.kernels.terrain import slope
 from landslide_dist.kernels.uphill import uphill_indices
 from landslide_dist.models import build_model
 from landslide_dist.patches.reader import HostReader
+from landslide_dist.schema import PROBABILITY
 from landslide_dist.sources.synthetic import synthetic_grid, synthetic_sources
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
@@ -157,6 +160,62 @@ def test_the_published_file_is_a_valid_cog_of_the_same_values(model, reader, gri
         assert np.isnan(file.nodata)
         assert file.tags()["model"] == "m"
     assert [p.name for p in path.parent.iterdir()] == ["a.tif"]
+
+
+@pytest.fixture
+def large_map(tmp_path):
+    """Location and values of a stored map of several shards and file blocks."""
+    location = str(tmp_path / "large.zarr")
+    grid = Grid.from_bounds("EPSG:32632", 10, (600000, 5100000, 611000, 5113000))
+    values = np.random.default_rng(0).random(grid.shape, dtype=np.float32)
+    values[:, :70] = np.nan
+    cube.create(location, grid, [PROBABILITY], StorageConfig(chunk_px=64, shard_px=512), {})
+    array = cube.array(open_group(location, "r+"), "probability")
+    for window in cube.shard_windows(location):
+        cube.write_block(array, window, values[window.slices])
+    return location, values
+
+
+def test_a_large_published_file_has_averaged_overviews(large_map, tmp_path):
+    location, values = large_map
+    path = tmp_path / "large.tif"
+    write_cog(location, str(path), {}, "publish")
+    assert cog_validate(path, strict=True) == (True, [], [])
+    with rasterio.open(path) as file:
+        assert file.overviews(1) == [2, 4]
+        assert file.tags(ns="IMAGE_STRUCTURE")["COMPRESSION"] == "DEFLATE"
+        assert file.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "3"
+        np.testing.assert_array_equal(file.read(1), values)
+    with rasterio.open(path, overview_level=0) as file:
+        half = values.reshape(650, 2, 550, 2).mean(axis=(1, 3))
+        np.testing.assert_allclose(file.read(1), half, atol=1e-6)
+
+
+def test_a_file_that_cannot_be_published_leaves_nothing_behind(large_map, tmp_path):
+    location, _ = large_map
+    folder = tmp_path / "published"
+    (folder / "taken.tif").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"taken.tif' cannot be written"):
+        write_cog(location, str(folder / "taken.tif"), {}, "publish")
+    (folder / "file").touch()
+    with pytest.raises(StoreError, match=r"a.tif' cannot be written"):
+        write_cog(location, str(folder / "file" / "a.tif"), {}, "publish")
+    assert sorted(p.name for p in folder.iterdir()) == ["file", "taken.tif"]
+
+
+def test_a_failed_publication_keeps_the_file_before(large_map, tmp_path):
+    location, _ = large_map
+    path = tmp_path / "published" / "a.tif"
+    write_cog(location, str(path), {"run": "first"}, "publish")
+
+    shard = Path(location, "probability", "c", "2", "2")
+    shard.unlink()
+    shard.symlink_to(shard)  # a circle: reading it fails, whoever runs the test
+    with pytest.raises(StoreError, match=r"large.zarr' could not be used"):
+        write_cog(location, str(path), {"run": "second"}, "publish")
+    assert [p.name for p in path.parent.iterdir()] == ["a.tif"]
+    with rasterio.open(path) as file:
+        assert file.tags()["run"] == "first"
 
 
 def test_models_for_other_cubes_are_refused(grid):
