@@ -26,5 +26,6 @@ def model_hash(config: RunConfig, name: str, derived: str) -> str:
         config.patches,
         config.models[name],
         config.llr_of(name),
-        config.training,
+        # Devices and memory may differ from machine to machine; the model is the same.
+        {"seed": config.training.seed, "precision": config.training.precision},
     )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from landslide_dist.config import RunConfig
+from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.evaluation.score import (
     BEST_REACHABLE,
@@ -18,7 +19,7 @@ from landslide_dist.evaluation.score import (
 from landslide_dist.kernels import scores as kernel
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import check_split
-from landslide_dist.store.location import exists
+from landslide_dist.store.location import exists, open_group
 
 
 def evaluate(config: RunConfig) -> dict[str, ModelScores]:
@@ -28,7 +29,7 @@ def evaluate(config: RunConfig) -> dict[str, ModelScores]:
         Scores by model, the best reachable ones of a synthetic region last.
 
     Raises:
-        StoreError: There is no split, or a model has not been predicted.
+        StoreError: There is no split, or a map is missing or of other settings.
         DataError: A map does not fit the cube or has gaps at labelled pixels.
     """
     context = RunContext(config)
@@ -47,6 +48,11 @@ def score(context: RunContext) -> dict[str, ModelScores]:
     for name, location in predictions.items():
         if not exists(location):
             raise StoreError(f"there is no map of {name!r} at {location!r} yet: run predict")
+        made_by = open_group(location).attrs.get("checkpoint")
+        if made_by != model_hash(config, name, context.derive_hash):
+            raise StoreError(
+                f"map {location!r} was made by a model of other settings: run train and predict"
+            )
     return score_predictions(
         config.cube.location,
         context.split_location,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landslide_dist.config import RunConfig
+from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.run import config_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.inference.cog import write_cog
@@ -23,7 +24,7 @@ def predict(config: RunConfig, only: Sequence[str] | None = None) -> None:
         only: Names of the models; None for all.
 
     Raises:
-        StoreError: A model has not been trained.
+        StoreError: A model has not been trained, or not with these settings.
         DataError: A model does not fit the cube.
     """
     context = RunContext(config)
@@ -38,6 +39,10 @@ def predict_model(context: RunContext, name: str) -> None:
     if not Path(path).exists():
         raise StoreError(f"there is no model at {path!r} yet: run train")
     model, metadata = checkpoint.load(path)
+    if metadata["model_hash"] != model_hash(config, name, context.derive_hash):
+        raise StoreError(
+            f"model {path!r} was trained with other settings or on another cube: run train"
+        )
     check_fits(metadata, context.grid, config.cube.looking_distances_m)
     names = dict.fromkeys((*model.inputs, "elevation"), config.cube.location)
     reader = open_reader(names, config.training.host_memory_gib)

@@ -35,6 +35,10 @@ def test_all_stages_then_nothing_left_to_do(command_line, smoke):
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert re.search("up to date", again.stderr)
 
+    other = ("--set", "models.llr.learning_rate=0.06")
+    assert "run train and predict" in command_line("evaluate", run, *other, status=2).stderr
+    assert "other settings" in command_line("predict", run, *other, status=2).stderr
+
 
 def test_stages_one_by_one_refuse_to_run_before_their_input(command_line, smoke):
     run = command_line.write(smoke)
