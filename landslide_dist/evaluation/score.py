@@ -28,8 +28,8 @@ from landslide_dist.store.location import open_group, store_errors
 
 #: Name of the probability that the labels of a synthetic region were drawn from, among the models.
 BEST_REACHABLE = "best reachable"
-#: Scores that get bootstrap intervals; the report and ``metrics.json`` use these names.
-INTERVAL_SCORES = {
+#: Scores that need no threshold, by the names of ``metrics.json``; they get bootstrap intervals.
+RANKED_SCORES = {
     "nll": kernel.nll,
     "auc": kernel.auc,
     "ap": kernel.average_precision,
@@ -116,7 +116,7 @@ def _part_metrics(model: ModelScores, part: str) -> dict[str, Any]:
     metrics = {
         "num_pixels": counts.num_labelled,
         "num_landslide": counts.num_positive,
-        **{name: score(counts) for name, score in INTERVAL_SCORES.items()},
+        **{name: score(counts) for name, score in RANKED_SCORES.items()},
         "ece": kernel.expected_calibration_error(counts, model.calibration_bins),
         "at_0.5": _at(counts, 0.5),
         "at_best": {
@@ -211,9 +211,7 @@ def _finish(tally: _Tally, parts: list[str], config: EvaluateConfig) -> ModelSco
     intervals = {}
     if tally.blocks and config.bootstrap_draws:
         blocks = BlockCounts.merge(tally.blocks)
-        intervals = bootstrap_intervals(
-            blocks, INTERVAL_SCORES, config.bootstrap_draws, config.seed
-        )
+        intervals = bootstrap_intervals(blocks, RANKED_SCORES, config.bootstrap_draws, config.seed)
     counts = {part: tally.counts[part] for part in parts if part in tally.counts}
     chosen_on = "validation" if "validation" in counts else "train"
     threshold = kernel.best_threshold(counts.get(chosen_on, ScoreCounts.zero()))

@@ -5,7 +5,7 @@ it was trained on, a spatial one on ground it has not seen.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from rich.table import Table
 from landslide_dist.config import RunConfig
 from landslide_dist.config.split import SplitConfig
 from landslide_dist.errors import ConfigError
+from landslide_dist.evaluation.score import RANKED_SCORES
 from landslide_dist.grid import Window
 from landslide_dist.inference.predict import TiledPredictor
-from landslide_dist.kernels import scores
 from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.patches.index import Patches
 from landslide_dist.patches.reader import PatchReader
@@ -26,15 +26,6 @@ from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import write_split
 from landslide_dist.stages.train import ModelTrainer
-
-#: Scores that the table shows, by name.
-STATISTICS: Mapping[str, Callable[[ScoreCounts], float]] = {
-    "nll": scores.nll,
-    "auc": scores.auc,
-    "ap": scores.average_precision,
-    "brier": scores.brier,
-}
-
 
 #: Two kinds of split side by side; a narrower terminal would cut the headings.
 TABLE_WIDTH = 110
@@ -99,7 +90,9 @@ def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, dict[str,
                 score: _mean_and_deviation(
                     [r for r in rows if r["split"] == kind and r["model"] == model], score
                 )
-                for score in (f"{part}_{name}" for part in ("test", "train") for name in STATISTICS)
+                for score in (
+                    f"{part}_{name}" for part in ("test", "train") for name in RANKED_SCORES
+                )
             }
             for model in models
         }
@@ -133,7 +126,7 @@ def _score_fold(fold: Fold, config: RunConfig) -> list[dict[str, float | str]]:
         for part in ("test", "train"):
             values = config.split.parts()[part]
             counts = _score(predictor, trainer.reader, trainer.index.select(values), values)
-            row |= {f"{part}_{key}": score(counts) for key, score in STATISTICS.items()}
+            row |= {f"{part}_{key}": score(counts) for key, score in RANKED_SCORES.items()}
         rows.append(row)
     return rows
 
