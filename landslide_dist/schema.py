@@ -19,6 +19,15 @@ UNKNOWN_CODE = 0
 OUTSIDE_CODE = 255
 #: ``landslide`` and ``split`` outside the region or without a label.
 UNLABELLED = 255
+#: Attributes of leading coordinates, and those that lie along another dimension than their own.
+COORDINATE_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "distance": {"units": "m", "long_name": "looking distance"},
+    "time": {"long_name": "day of the image, ISO 8601"},
+    "role": {"long_name": "pre or post event"},
+    "pair": {"long_name": "images of one pair share a number"},
+    "band": {"long_name": "common name of the band"},
+}
+COORDINATE_DIMENSION: Mapping[str, str] = {"role": "time", "pair": "time"}
 #: Values of ``split`` where the parts are not folds.
 TRAIN, VALIDATION, TEST = 0, 1, 2
 PART_NAMES = ("train", "validation", "test")
@@ -117,6 +126,31 @@ def uphill(num_distances: int, dtype: str) -> Variable:
         "1",
         "ring position of the highest pixel at each looking distance",
         leading={"distance": num_distances},
+    )
+
+
+def reflectance(num_times: int, num_bands: int) -> Variable:
+    """Surface reflectance x 10000 of images, at least 1 where there is data."""
+    return Variable(
+        "reflectance",
+        "uint16",
+        0,
+        "1e-4",
+        "surface reflectance",
+        leading={"time": num_times, "band": num_bands},
+    )
+
+
+def valid(num_times: int) -> Variable:
+    """Where every band of an image has data and no cloud, shadow or snow is mapped."""
+    return Variable(
+        "valid",
+        "uint8",
+        0,
+        "1",
+        "clear pixels",
+        leading={"time": num_times},
+        flags={0: "masked or no data", 1: "clear"},
     )
 
 

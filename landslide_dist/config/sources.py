@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from landslide_dist.config.base import Config
 from landslide_dist.config.categories import Categories, inspire
+from landslide_dist.config.imagery import ReflectanceConfig
 
 Resampling = Literal["nearest", "mode", "bilinear", "average"]
 
@@ -130,11 +131,13 @@ class Sources(Config):
     study_area: VectorSource | None = Field(
         None, description="polygon outside which nothing is labelled"
     )
+    reflectance: ReflectanceConfig | None = Field(None, description="Sentinel-2 images of an event")
 
     @field_validator("categorical", "continuous")
     @classmethod
     def _names_are_free(cls, entries: dict[str, Any]) -> dict[str, Any]:
         reserved = {"elevation", "slope", "uphill", "landslide", "split", "true_probability"}
+        reserved |= {"reflectance", "valid"}
         wrong = [n for n in entries if n in reserved or not n.isidentifier()]
         if wrong:
             raise ValueError(f"{wrong} cannot be variable names here")
@@ -142,8 +145,8 @@ class Sources(Config):
 
     @model_validator(mode="after")
     def _files_or_synthetic(self) -> "Sources":
-        files = self.elevation or self.categorical or self.continuous or self.inventory
-        if self.synthetic is not None and files:
+        given = self.elevation or self.categorical or self.continuous or self.inventory
+        if self.synthetic is not None and (given or self.reflectance):
             raise ValueError("give either synthetic or files, not both")
         if self.synthetic is None and self.elevation is None:
             raise ValueError("elevation is missing")

@@ -23,6 +23,7 @@ from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import delete, exists, open_group
+from landslide_dist.store.lock import hold
 from landslide_dist.tasks.susceptibility import SusceptibilityTask
 
 
@@ -97,6 +98,26 @@ class TiledPredictor:
         )
 
 
+@dataclass(frozen=True)
+class PredictShard:
+    """Predicts one shard and writes it while the next is predicted."""
+
+    predictor: TiledPredictor
+    location: str
+
+    def read(self, shard: Window) -> None:
+        """Nothing: the predictor reads tile by tile, ahead of the model."""
+
+    def compute(self, shard: Window, _: None) -> NDArray[np.float32]:
+        """Probability."""
+        return self.predictor.probability(shard)
+
+    def write(self, shard: Window, probability: NDArray[np.float32]) -> None:
+        """The shard of the result."""
+        array = cube.array(open_group(self.location, "r+"), PROBABILITY.name)
+        cube.write_block(array, shard, probability)
+
+
 def predict_region(
     predictor: TiledPredictor,
     grid: Grid,
@@ -121,17 +142,15 @@ def predict_region(
         How many shards were predicted; 0 where all were there.
     """
     ledger = Ledger(location, "predict", fingerprint)
-    if not exists(location) or open_group(location).attrs.get("fingerprint") != fingerprint:
-        delete(location)
-        attributes = {**provenance, "fingerprint": fingerprint}
-        cube.create(location, grid, [PROBABILITY], storage, attributes)
-
-    def task(shard: Window) -> None:
-        array = cube.array(open_group(location, "r+"), PROBABILITY.name)
-        cube.write_block(array, shard, predictor.probability(shard))
-
-    # One shard at a time: torch already uses all cores of the device.
-    return run_blocks(task, cube.shard_windows(location), ledger, label, threads=1)
+    with hold(location, "predict") as lock:
+        if not exists(location) or open_group(location).attrs.get("fingerprint") != fingerprint:
+            delete(location)
+            attributes = {**provenance, "fingerprint": fingerprint}
+            cube.create(location, grid, [PROBABILITY], storage, attributes)
+        # One shard at a time: torch already uses all cores of the device.
+        task = PredictShard(predictor, location)
+        windows = cube.shard_windows(location)
+        return run_blocks(task, windows, ledger, lock, label, threads=1).blocks
 
 
 def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[float]) -> None:

@@ -4,8 +4,10 @@
 without reading rasters. Then each :class:`~landslide_dist.sources.protocol.BlockSource` is read
 block by block, by threads or by workers elsewhere. In order of the path: ``band`` and ``netcdf``
 (raw pixels), ``meaning`` (values or codes), ``warp`` (onto the grid), ``raster``; ``layer`` and
-``vector``; ``points``; ``region`` (labels).
+``vector``; ``points``; ``region`` (labels); ``imagery`` (satellite images: ``open_imagery``).
 """
+
+from typing import TYPE_CHECKING
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.sources import CategoricalVariable, VectorSource
@@ -13,7 +15,10 @@ from landslide_dist.grid import Grid
 from landslide_dist.schema import ELEVATION, categorical, continuous
 from landslide_dist.sources.protocol import BlockSource
 
-__all__ = ["BlockSource", "open_sources", "target_grid"]
+if TYPE_CHECKING:
+    from landslide_dist.sources.imagery import Imagery
+
+__all__ = ["BlockSource", "open_imagery", "open_sources", "target_grid"]
 
 
 def target_grid(config: RunConfig) -> Grid:
@@ -56,6 +61,21 @@ def open_sources(config: RunConfig, grid: Grid) -> dict[str, BlockSource]:
         opened[name] = _open_categorical(config, name, map_, grid)
     region = open_region(config.sources, elevation, grid)
     return opened if region is None else opened | {"landslide": region}
+
+
+def open_imagery(config: RunConfig, grid: Grid) -> "Imagery | None":
+    """The images of a run, their scenes found and chosen; None if it has none.
+
+    Raises:
+        ConfigError: An offset of reflectance is not known.
+        DataError: A file is missing or broken; no acquisition lies in an image's window, on the
+            grid, or is clear enough.
+    """
+    if config.sources.reflectance is None:
+        return None
+    from landslide_dist.sources.imagery import open_images
+
+    return open_images(config.sources.reflectance, grid)
 
 
 def _open_categorical(

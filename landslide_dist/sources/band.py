@@ -48,7 +48,13 @@ class Band(Protocol):
 
 @dataclass(frozen=True)
 class GdalBand:
-    """One band of a file or URL that GDAL reads."""
+    """One band of a file or URL that GDAL reads.
+
+    Attributes:
+        number: Band, from 1.
+        nodata: Value without data; None: what the file states.
+        unpack: Whether the file's own scale and offset are applied.
+    """
 
     path: str
     number: int
@@ -56,6 +62,7 @@ class GdalBand:
     transform: Affine
     shape: tuple[int, int]
     nodata: float | None
+    unpack: bool = True
 
     @classmethod
     def open(cls, path: str, number: int, crs: str | None, nodata: float | None) -> "GdalBand":
@@ -93,13 +100,13 @@ class GdalBand:
                 )
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Raw values of a window, unpacked if the file packs them, and where they are data."""
+        """Values of a window, unpacked if the file packs them, and where they are data."""
         with gdal_errors(self.path), rasterio.open(self.path) as dataset:
             part = ((window.y0, window.y1), (window.x0, window.x1))
             values = dataset.read(self.number, window=part)
             valid = self._valid(dataset, values, part)
             scale = dataset.scales[self.number - 1], dataset.offsets[self.number - 1]
-        if scale != (1.0, 0.0):
+        if self.unpack and scale != (1.0, 0.0):
             values = values * scale[0] + scale[1]
         return values, valid
 

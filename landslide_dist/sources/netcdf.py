@@ -18,7 +18,7 @@ from landslide_dist.sources.band import differs, one_crs
 from landslide_dist.sources.files import reason
 
 #: The HDF5 library serves one thread at a time.
-_HDF5 = threading.Lock()
+HDF5_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class NetcdfBand:
                 coordinates are uneven, or it has no CRS.
         """
         names = {"y": "y", "x": "x", **(config.dims or {})}
-        with _HDF5, _open(config.path) as ds:
+        with HDF5_LOCK, _open(config.path) as ds:
             array = _section(ds, config, names)
             (y_origin, y_step), (x_origin, x_step) = (
                 _axis(array, names[axis], config.path) for axis in ("y", "x")
@@ -77,7 +77,7 @@ class NetcdfBand:
 
     def read(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Values of a window, unpacked as CF says, and where they are data."""
-        with _HDF5, _open(self.path) as ds:
+        with HDF5_LOCK, _open(self.path) as ds:
             array = _north_up(ds[self.variable].isel(self.select), self.y, self.x)
             try:
                 values = array.isel({self.y: window.slices[0], self.x: window.slices[1]}).to_numpy()

@@ -72,7 +72,7 @@ def open_raster(config: RasterSource, variable: Variable, grid: Grid) -> RasterB
     """
     is_codes = variable.dtype == "uint8"
     _check_settings(config, variable.name, is_codes)
-    place = Placement(_open_band(config), grid)
+    place = Placement(open_band(config), grid)
     shrinks = place.shrinks  # refuses a band beside the grid
     if is_codes:
         mapping = None if config.mapping is None else resolve_codes(config.mapping, variable)
@@ -95,7 +95,8 @@ def _check_settings(config: RasterSource, name: str, is_codes: bool) -> None:
         raise ConfigError(f"{name!r} is continuous: mapping is for categorical maps; remove it")
 
 
-def _open_band(config: RasterSource) -> Band:
+def open_band(config: RasterSource) -> Band:
+    """The raw pixels of a configured raster, none of them read yet."""
     if config.variable is not None:
         from landslide_dist.sources.netcdf import NetcdfBand
 

@@ -1,8 +1,11 @@
 """``derive``: slope and the uphill index, from the cube's elevation, block by block."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landslide_dist import schema
 from landslide_dist.cluster import open_cluster
@@ -10,35 +13,57 @@ from landslide_dist.config import RunConfig
 from landslide_dist.config.fingerprint import derive_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
-from landslide_dist.kernels.terrain import slope
+from landslide_dist.kernels.terrain import HALO_PX, slope
 from landslide_dist.kernels.uphill import index_dtype, ring_radii, uphill_indices
 from landslide_dist.progress import console
+from landslide_dist.schema import Variable
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import open_group
+from landslide_dist.store.lock import hold
 
 
 @dataclass(frozen=True)
 class DeriveBlock:
-    """Reads elevation with its halo straight from the store and writes slope and uphill index."""
+    """Reads elevation with its halo straight from the store; writes slope and uphill index."""
 
     location: str
     pixel_m: float
     radii_px: tuple[int, ...]
     dtype: str
 
-    def __call__(self, window: Window) -> None:
-        """Derive one block."""
+    @property
+    def halo_px(self) -> int:
+        """Neighbours that a block needs: the largest ring, and the pixels next to it for slope."""
+        return max(HALO_PX, *self.radii_px)
+
+    @property
+    def outputs(self) -> tuple[Variable, Variable]:
+        """The variables it fills."""
+        return schema.SLOPE, schema.uphill(len(self.radii_px), self.dtype)
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Elevation and its halo, NaN beyond the raster."""
+        elevation = cube.array(open_group(self.location), "elevation")
+        return cube.read_window(elevation, window.expand(self.halo_px), np.nan)
+
+    def compute(self, window: Window, elevation: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Slope and uphill index of the block without its halo."""
+        spare_px = self.halo_px - HALO_PX
+        rows, columns = (slice(spare_px, side - spare_px) for side in elevation.shape)
+        steepness = slope(elevation[rows, columns], self.pixel_m)[1:-1, 1:-1]
+        dtype = np.dtype(self.dtype)
+        return {
+            "slope": steepness,
+            "uphill": uphill_indices(elevation, self.radii_px, dtype, self.halo_px),
+        }
+
+    def write(self, window: Window, outputs: dict[str, NDArray[Any]]) -> None:
+        """A shard of each."""
         group = open_group(self.location, "r+")
-        halo_px = max(1, *self.radii_px)
-        padded = window.expand(halo_px)
-        elevation = cube.read_window(cube.array(group, "elevation"), padded, np.nan)
-        core = window.relative_to(padded).slices
-        steepness = np.ascontiguousarray(slope(elevation, self.pixel_m)[core])
-        cube.write_block(cube.array(group, "slope"), window, steepness)
-        indices = uphill_indices(elevation, self.radii_px, np.dtype(self.dtype))
-        cube.write_block(cube.array(group, "uphill"), window, indices[:, core[0], core[1]])
+        for name, block in outputs.items():
+            cube.write_block(cube.array(group, name), window, block)
 
 
 def derive(config: RunConfig) -> None:
@@ -46,33 +71,55 @@ def derive(config: RunConfig) -> None:
 
     Raises:
         ConfigError: A looking distance is below a pixel, or two fall on one ring.
-        StoreError: There is no cube yet, or its ingest has not ended.
+        StoreError: There is no cube yet, its ingest has not ended, or another run is writing it.
     """
     location = config.cube.location
-    grid = cube.read_grid(location)
+    task = derive_task(config, location)
+    fingerprint = _fingerprint(config)
+    if _is_up_to_date(location, fingerprint):
+        console.print(f"derive: up to date, {location}")
+        return
+    distances = ", ".join(f"{d:g}" for d in config.cube.looking_distances_m)
+    console.print(f"derive: slope, uphill index at {distances} m")
+    with hold(location, "derive") as lock:
+        ledger = Ledger(location, "derive", fingerprint)
+        if open_group(location).attrs.get("derive_hash") != fingerprint:
+            ledger.clear()
+            attributes = {"derive_hash": fingerprint, "derived": False}
+            add_derived(config, location, task, attributes)
+        with open_cluster(config.cluster) as client:
+            windows = cube.shard_windows(location)
+            steps = run_blocks(task, windows, ledger, lock, "derive", client)
+        # Written last: until then no stage takes slope and uphill index for whole.
+        cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
+    console.print(f"derive: {steps}")
+
+
+def derive_task(config: RunConfig, location: str) -> DeriveBlock:
+    """The work on one block of the cube at ``location``."""
+    pixel_m = cube.read_grid(location).pixel_m
+    radii = ring_radii(config.cube.looking_distances_m, pixel_m)
+    return DeriveBlock(location, pixel_m, radii, index_dtype(max(radii)).name)
+
+
+def add_derived(
+    config: RunConfig, location: str, task: DeriveBlock, attributes: Mapping[str, Any]
+) -> None:
+    """Add the empty variables that the task fills."""
     distances = config.cube.looking_distances_m
-    radii = ring_radii(distances, grid.pixel_m)
+    cube.add_variables(
+        location, task.outputs, config.cube.storage, {"distance": distances}, attributes
+    )
+
+
+def _fingerprint(config: RunConfig) -> str:
+    location = config.cube.location
     attributes = open_group(location).attrs
     if not attributes.get("ingested"):
         raise StoreError(f"cube {location!r} is not whole yet: run ingest")
-    fingerprint = derive_hash(config, str(attributes["ingest_hash"]))
-    ledger = Ledger(location, "derive", fingerprint)
-    dtype = index_dtype(max(radii)).name
-    if attributes.get("derive_hash") != fingerprint:
-        ledger.clear()
-        cube.add_variables(
-            location,
-            [schema.SLOPE, schema.uphill(len(radii), dtype)],
-            config.cube.storage,
-            coords={"distance": distances},
-            attrs={"derive_hash": fingerprint, "derived": False},
-        )
-    elif attributes.get("derived"):
-        console.print(f"derive: up to date, {location}")
-        return
-    console.print(f"derive: slope, uphill index at {', '.join(f'{d:g}' for d in distances)} m")
-    with open_cluster(config.cluster) as client:
-        task = DeriveBlock(location, grid.pixel_m, radii, dtype)
-        run_blocks(task, cube.shard_windows(location), ledger, "derive", client)
-    # Written last: until then no stage takes slope and uphill index for whole.
-    cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
+    return derive_hash(config, str(attributes["ingest_hash"]))
+
+
+def _is_up_to_date(location: str, fingerprint: str) -> bool:
+    attributes = open_group(location).attrs
+    return attributes.get("derive_hash") == fingerprint and bool(attributes.get("derived"))

@@ -5,19 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landslide_dist import __version__, schema
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
+from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.fingerprint import ingest_hash
 from landslide_dist.errors import ConfigError, DataError
-from landslide_dist.grid import Window
+from landslide_dist.grid import Grid, Window
 from landslide_dist.progress import console
-from landslide_dist.sources import BlockSource, open_sources, target_grid
+from landslide_dist.schema import Variable
+from landslide_dist.sources import BlockSource, open_imagery, open_sources, target_grid
+from landslide_dist.sources.imagery import Imagery
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import delete, exists, open_group
+from landslide_dist.store.lock import hold
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,49 @@ class IngestBlock:
 
     location: str
     sources: Mapping[str, BlockSource]
+    imagery: Imagery | None
 
-    def __call__(self, window: Window) -> None:
-        """Fill one block."""
+    @classmethod
+    def of(cls, config: RunConfig, location: str) -> "IngestBlock":
+        """Open and check all inputs of a run; reads no rasters but cloud masks of images."""
+        grid = target_grid(config)
+        return cls(location, open_sources(config, grid), open_imagery(config, grid))
+
+    @property
+    def outputs(self) -> tuple[Variable, ...]:
+        """The variables it fills."""
+        images = self.imagery.variables if self.imagery else ()
+        return (*(source.variable for source in self.sources.values()), *images)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """Every input file, and which version of it."""
+        files = [entry for source in self.sources.values() for entry in source.provenance()]
+        return files + (self.imagery.provenance() if self.imagery else [])
+
+    def create_cube(
+        self, grid: Grid, storage: StorageConfig, attributes: Mapping[str, Any]
+    ) -> None:
+        """Make the empty cube that the blocks fill."""
+        coords = self.imagery.coords if self.imagery else {}
+        cube.create(self.location, grid, self.outputs, storage, attributes, coords)
+
+    def read(self, window: Window) -> dict[str, NDArray[Any]]:
+        """Every variable."""
+        blocks = {name: source.read(window) for name, source in self.sources.items()}
+        if self.imagery:
+            names = (variable.name for variable in self.imagery.variables)
+            blocks |= dict(zip(names, self.imagery.read(window), strict=True))
+        return blocks
+
+    def compute(self, window: Window, blocks: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Nothing: sources give what is stored."""
+        return blocks
+
+    def write(self, window: Window, blocks: dict[str, NDArray[Any]]) -> None:
+        """A shard of each."""
         group = open_group(self.location, "r+")
-        for name, source in self.sources.items():
-            cube.write_block(cube.array(group, name), window, source.read(window))
+        for name, block in blocks.items():
+            cube.write_block(cube.array(group, name), window, block)
 
 
 def ingest(config: RunConfig, overwrite: bool = False) -> None:
@@ -44,34 +86,45 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
     Raises:
         ConfigError: The cube there has other settings and ``overwrite`` is not given.
         DataError: A source breaks the contract; a cube begun by this call is removed.
+        StoreError: Another run is writing the cube, or the store fails.
     """
     location = config.cube.location
-    grid = target_grid(config)
-    sources = open_sources(config, grid)
-    inputs = [entry for source in sources.values() for entry in source.provenance()]
+    task = IngestBlock.of(config, location)
+    inputs = task.provenance()
     fingerprint = ingest_hash(config, inputs)
-    ledger = Ledger(location, "ingest", fingerprint)
-    if exists(location) and not overwrite:
-        _check_same(location, fingerprint)
-    else:
-        delete(location)
-        attributes = _attributes(config, inputs, fingerprint)
-        variables = [source.variable for source in sources.values()]
-        cube.create(location, grid, variables, config.cube.storage, attributes)
-    if open_group(location).attrs.get("ingested"):
+    if _is_up_to_date(location, fingerprint):
         console.print(f"ingest: up to date, {location}")
         return
-    console.print(f"ingest: {grid.height} x {grid.width} px, {len(sources)} variables, {location}")
-    try:
-        with open_cluster(config.cluster) as client:
-            task = IngestBlock(location, sources)
-            run_blocks(task, cube.shard_windows(location), ledger, "ingest", client)
-        _check_elevation(config)
-    except DataError:
-        delete(location)
-        raise
-    # Written last: a cube without it is half made, and no stage takes it for whole.
-    cube.add_variables(location, [], config.cube.storage, attrs={"ingested": True})
+    with hold(location, "ingest") as lock:
+        if exists(location) and not overwrite:
+            _check_same(location, fingerprint)
+        else:
+            delete(location)
+            attributes = _attributes(config, inputs, fingerprint)
+            task.create_cube(target_grid(config), config.cube.storage, attributes)
+        grid = cube.read_grid(location)
+        console.print(
+            f"ingest: {grid.height} x {grid.width} px, {len(task.outputs)} variables, {location}"
+        )
+        ledger = Ledger(location, "ingest", fingerprint)
+        try:
+            with open_cluster(config.cluster) as client:
+                windows = cube.shard_windows(location)
+                steps = run_blocks(task, windows, ledger, lock, "ingest", client)
+            _check_elevation(config)
+        except DataError:
+            delete(location)
+            raise
+        # Written last: a cube without it is half made, and no stage takes it for whole.
+        cube.add_variables(location, [], config.cube.storage, attrs={"ingested": True})
+    console.print(f"ingest: {steps}")
+
+
+def _is_up_to_date(location: str, fingerprint: str) -> bool:
+    if not exists(location):
+        return False
+    attributes = open_group(location).attrs
+    return attributes.get("ingest_hash") == fingerprint and bool(attributes.get("ingested"))
 
 
 def _check_same(location: str, fingerprint: str) -> None:

@@ -1,7 +1,10 @@
 """``split``: which labelled pixels train, validate, test; what the parts see of each other."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +24,7 @@ from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import delete, exists, open_group
+from landslide_dist.store.lock import hold
 
 #: Marker of a split that is written and checked.
 COMPLETE = "complete"
@@ -34,12 +38,19 @@ class SplitBlock:
     cube_location: str
     split_location: str
 
-    def __call__(self, window: Window) -> None:
-        """Divide one block."""
+    def read(self, window: Window) -> NDArray[Any]:
+        """Labels."""
         landslide = cube.array(open_group(self.cube_location), "landslide")
-        labels = cube.read_window(landslide, window, UNLABELLED)
+        return cube.read_window(landslide, window, UNLABELLED)
+
+    def compute(self, window: Window, labels: NDArray[Any]) -> NDArray[np.uint8]:
+        """Part or fold of each."""
+        return self.plan.block(window, labels)
+
+    def write(self, window: Window, parts: NDArray[np.uint8]) -> None:
+        """The shard of the split raster."""
         split = cube.array(open_group(self.split_location, "r+"), "split")
-        cube.write_block(split, window, self.plan.block(window, labels))
+        cube.write_block(split, window, parts)
 
 
 def split(config: RunConfig, audit: bool = False) -> None:
@@ -104,23 +115,24 @@ def write_split(context: RunContext) -> list[str]:
         config.split, context.grid, config.patches.core_px, context.buffer_px, labels, windows
     )
     ledger = _ledger(context)
-    delete(place)
     attributes = {"split": config.split.model_dump(mode="json"), "buffer_px": context.buffer_px}
-    cube.create(place, context.grid, [SPLIT], config.cube.storage, attributes)
-    try:
-        run_blocks(SplitBlock(plan, cube_location, place), windows, ledger, label="split")
-        index = PatchIndex.build(
-            ZarrReader({"landslide": cube_location, "split": place}),
-            windows,
-            context.grid.shape,
-            config.patches.core_px,
-            num_values=config.split.folds or len(schema.PART_NAMES),
-        )
-        check_parts(config.split, index)
-    except LandslideDistError:
+    with hold(place, "split") as lock:
         delete(place)
-        raise
-    ledger.mark(COMPLETE)
+        cube.create(place, context.grid, [SPLIT], config.cube.storage, attributes)
+        try:
+            run_blocks(SplitBlock(plan, cube_location, place), windows, ledger, lock, "split")
+            index = PatchIndex.build(
+                ZarrReader({"landslide": cube_location, "split": place}),
+                windows,
+                context.grid.shape,
+                config.patches.core_px,
+                num_values=config.split.folds or len(schema.PART_NAMES),
+            )
+            check_parts(config.split, index)
+        except LandslideDistError:
+            delete(place)
+            raise
+        ledger.mark(COMPLETE)
     return [_summary(name, index, values) for name, values in config.split.parts().items()]
 
 

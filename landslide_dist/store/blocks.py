@@ -1,43 +1,103 @@
-"""Runs one callable over many blocks: reads, computes, writes and marks each in one task.
+"""Runs one task over many blocks: the next is read and the last is written while one is computed.
 
 Blocks are independent and idempotent, so any number of threads or Dask workers may take them in any
-order; a bounded number is under way at a time, whatever the size of the region.
+order. A bounded number is under way at a time, whatever the size of the region, and no block ever
+travels between workers: each reads its halo from the store.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-from distributed import Client, as_completed
+from distributed import CancelledError, Client, KilledWorker, as_completed
+from distributed.comm.core import CommClosedError
 
+from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
 from landslide_dist.progress import track
 from landslide_dist.store.ledger import Ledger, block_key
+from landslide_dist.store.lock import Lock
+from landslide_dist.store.retry import persistently
 
-BlockTask = Callable[[Window], None]
+T = TypeVar("T")
+
+#: Blocks of one Dask task at most: enough to read ahead, few enough to share out evenly.
+BLOCKS_PER_TASK = 8
+
+
+class BlockTask(Protocol):
+    """Reads, computes and writes one block; picklable to run on a cluster.
+
+    The steps of different blocks run at the same time, each step in one thread.
+    """
+
+    def read(self, window: Window) -> Any:
+        """What the block is computed from."""
+
+    def compute(self, window: Window, inputs: Any) -> Any:
+        """What is to be written."""
+
+    def write(self, window: Window, outputs: Any) -> None:
+        """Write whole shards; a second time, the same bytes."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Blocks done, and the seconds that their steps took, summed over threads and workers."""
+
+    blocks: int = 0
+    read_s: float = 0.0
+    compute_s: float = 0.0
+    write_s: float = 0.0
+
+    def __add__(self, other: "Steps") -> "Steps":
+        return Steps(
+            self.blocks + other.blocks,
+            self.read_s + other.read_s,
+            self.compute_s + other.compute_s,
+            self.write_s + other.write_s,
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.blocks} blocks; seconds of all threads: {self.read_s:.1f} reading, "
+            f"{self.compute_s:.1f} computing, {self.write_s:.1f} writing"
+        )
 
 
 def run_blocks(
     task: BlockTask,
     windows: Sequence[Window],
     ledger: Ledger,
+    lock: Lock,
     label: str,
     cluster: Client | None = None,
     threads: int | None = None,
-) -> int:
+) -> Steps:
     """Run ``task`` on every block that the ledger does not know as done.
 
     Args:
-        task: Reads, computes and writes one block; must be picklable to run on a cluster.
+        task: Reads, computes and writes one block.
         windows: The blocks.
         ledger: Where finished blocks are noted, each after its task.
+        lock: On the store that is written; the run stops if it is lost.
         label: What the progress bar says.
         cluster: Dask client; None runs threads of this process.
-        threads: Threads without a cluster; by default one a core.
+        threads: Threads that compute, without a cluster; by default one a core.
 
     Returns:
-        How many blocks were run.
+        What was run, and how long its steps took.
+
+    Raises:
+        StoreError: A store failed for good, the lock or the cluster was lost; what is finished
+            stays finished.
     """
     done = ledger.done()
     pending = [window for window in windows if block_key(window) not in done]
@@ -46,51 +106,137 @@ def run_blocks(
         if cluster is None
         else _run_cluster(task, pending, ledger, cluster)
     )
-    for _ in track(finished, label, total=len(pending)):
-        pass
-    return len(pending)
+    total = Steps()
+    for steps in track(finished, label, total=len(pending)):
+        lock.check()
+        total += steps
+    return total
 
 
-def _run_one(task: BlockTask, window: Window, ledger: Ledger) -> None:
-    task(window)
-    ledger.mark(block_key(window))
+def run_in_order(
+    task: BlockTask, windows: Iterable[Window], ledger: Ledger
+) -> Generator[Steps, None, None]:
+    """One thread's share: reads one block ahead, writes one behind, computes in between.
+
+    At any time there are at most the inputs of two blocks and the outputs of two.
+    """
+    waiting = iter(windows)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader,
+        ThreadPoolExecutor(1, thread_name_prefix="write-behind") as writer,
+    ):
+        ahead = [(w, reader.submit(_read, task, w)) for w in itertools.islice(waiting, 1)]
+        behind: deque[Future[Steps]] = deque()
+        while ahead:
+            window, future = ahead.pop()
+            inputs, read_s = future.result()
+            del future  # it holds the inputs
+            ahead += [(w, reader.submit(_read, task, w)) for w in itertools.islice(waiting, 1)]
+            outputs, compute_s = _timed(task.compute, window, inputs)
+            del inputs
+            if behind:
+                yield behind.popleft().result()
+            steps = Steps(1, read_s, compute_s)
+            behind.append(writer.submit(_write, task, window, outputs, ledger, steps))
+            del outputs
+        yield from (future.result() for future in behind)
+
+
+def _read(task: BlockTask, window: Window) -> tuple[Any, float]:
+    return _timed(persistently, task.read, window)
+
+
+def _write(task: BlockTask, window: Window, outputs: Any, ledger: Ledger, steps: Steps) -> Steps:
+    _, write_s = _timed(persistently, task.write, window, outputs)
+    persistently(ledger.mark, block_key(window))
+    return steps + Steps(write_s=write_s)
+
+
+def _timed(call: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+    start = time.perf_counter()
+    return call(*arguments), time.perf_counter() - start
 
 
 def _run_threads(
     task: BlockTask, windows: Sequence[Window], ledger: Ledger, threads: int
-) -> Iterator[None]:
-    remaining = iter(windows)
-    with ThreadPoolExecutor(threads) as pool:
-        running: set[Future[None]] = set()
-        try:
-            while True:
-                for window in remaining:
-                    running.add(pool.submit(_run_one, task, window, ledger))
-                    if len(running) >= threads:
-                        break
-                if not running:
-                    return
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    yield
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+) -> Iterator[Steps]:
+    shared = _Shared(windows)
+    pipelines = [run_in_order(task, shared, ledger) for _ in range(min(threads, len(windows)))]
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="blocks") as pool:
+            try:
+                running = {pool.submit(next, pipeline, None): pipeline for pipeline in pipelines}
+                while running:
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        pipeline = running.pop(future)
+                        steps = future.result()
+                        if steps is not None:
+                            running[pool.submit(next, pipeline, None)] = pipeline
+                            yield steps
+            finally:
+                shared.stop()
+    finally:
+        # What is being written is written to its end, also when another block has failed.
+        for pipeline in pipelines:
+            pipeline.close()
+
+
+class _Shared:
+    """Blocks that several threads take from, until they are stopped."""
+
+    def __init__(self, windows: Iterable[Window]):
+        self._windows = iter(windows)
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Window]:
+        return self
+
+    def __next__(self) -> Window:
+        with self._lock:
+            if self._stopped:
+                raise StopIteration
+            return next(self._windows)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
 
 
 def _run_cluster(
     task: BlockTask, windows: Sequence[Window], ledger: Ledger, client: Client
-) -> Iterator[None]:
-    # Two blocks a thread keep every worker busy while the next is being sent.
-    wave = max(2, 2 * sum(client.nthreads().values()))
-    remaining = iter(windows)
+) -> Iterator[Steps]:
+    threads = max(1, sum(client.nthreads().values()))
+    size = min(BLOCKS_PER_TASK, max(1, len(windows) // (4 * threads)))
+    shares = (windows[start : start + size] for start in range(0, len(windows), size))
     running = as_completed([])
-    for window in itertools.islice(remaining, wave):
-        running.add(client.submit(_run_one, task, window, ledger, pure=False))
-    for future in running:
-        future.result()
+    with _cluster_errors():
+        # Two tasks a thread keep every worker busy while the next is being sent.
+        for share in itertools.islice(shares, 2 * threads):
+            running.add(client.submit(_run_share, task, share, ledger, pure=False))
+        for future in running:
+            yield from future.result()
+            for share in itertools.islice(shares, 1):
+                running.add(client.submit(_run_share, task, share, ledger, pure=False))
+
+
+def _run_share(task: BlockTask, windows: Sequence[Window], ledger: Ledger) -> list[Steps]:
+    return list(run_in_order(task, windows, ledger))
+
+
+@contextmanager
+def _cluster_errors() -> Iterator[None]:
+    """Lost workers are replaced by Dask; what it cannot mend becomes one clear line."""
+    try:
         yield
-        for window in remaining:
-            running.add(client.submit(_run_one, task, window, ledger, pure=False))
-            break
+    except KilledWorker as error:
+        raise StoreError(
+            "several Dask workers died on the same blocks, most likely for want of memory: give "
+            "cluster.memory_gib what `plan` says, or smaller cube.storage.shard_px; finished "
+            "blocks are kept"
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise StoreError(
+            "the Dask scheduler was lost; finished blocks are kept: run the stage again"
+        ) from error

@@ -5,7 +5,7 @@ writer: :func:`write_block` takes whole shards only.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -22,7 +22,10 @@ from landslide_dist.errors import DataError, StoreError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.schema import Variable
 from landslide_dist.store import layout
-from landslide_dist.store.location import open_group, store_errors
+from landslide_dist.store.location import codec_errors, open_group, place_of, store_errors
+
+#: Name -> values, numbers or text.
+Coordinates = Mapping[str, Sequence[float] | Sequence[str]]
 
 
 def create(
@@ -31,7 +34,7 @@ def create(
     variables: Iterable[Variable],
     storage: StorageConfig,
     attrs: Mapping[str, Any],
-    coords: Mapping[str, Iterable[float]] | None = None,
+    coords: Coordinates | None = None,
 ) -> None:
     """Write the metadata of a new cube: coordinates, CRS and empty variables.
 
@@ -45,7 +48,7 @@ def create(
     """
     with store_errors(location):
         group = open_group(location, "w")
-        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref"})
+        group.attrs["Conventions"] = "CF-1.11"
         _write_axes(group, grid)
     add_variables(location, variables, storage, coords, attrs)
 
@@ -54,7 +57,7 @@ def add_variables(
     location: str,
     variables: Iterable[Variable],
     storage: StorageConfig,
-    coords: Mapping[str, Iterable[float]] | None = None,
+    coords: Coordinates | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> None:
     """Add empty variables to a cube, replacing those of the same name."""
@@ -62,7 +65,9 @@ def add_variables(
         group = open_group(location, "r+")
         shape = _shape(group)
         for name, values in (coords or {}).items():
-            _write_axis(group, name, np.asarray(list(values), dtype=np.float64), {"units": "m"})
+            _write_axis(group, name, np.asarray(values), schema.COORDINATE_ATTRIBUTES[name])
+        auxiliary = sorted(schema.COORDINATE_DIMENSION.keys() & set(group.array_keys()))
+        group.attrs["coordinates"] = " ".join(["spatial_ref", *auxiliary])
         for variable in variables:
             group.create_array(**layout.array_layout(variable, storage, shape), overwrite=True)
         with _quiet_consolidation():
@@ -134,15 +139,29 @@ def read_window(array: zarr.Array[Any] | NDArray[Any], window: Window, fill: flo
 
     Returns:
         Array of shape ``(..., window.height, window.width)`` in the array's dtype.
+
+    Raises:
+        StoreError: The store fails, or a shard is damaged.
     """
-    shape = (array.shape[-2], array.shape[-1])
-    inside = window.clip(shape)
+    inside = window.clip((array.shape[-2], array.shape[-1]))
     if inside == window:
-        return np.asarray(array[(..., *window.slices)])
+        return _read(array, window)
     out = np.full((*array.shape[:-2], *window.shape), fill, dtype=array.dtype)
     if inside.height and inside.width:
-        out[(..., *inside.relative_to(window).slices)] = array[(..., *inside.slices)]
+        out[(..., *inside.relative_to(window).slices)] = _read(array, inside)
     return out
+
+
+def _read(array: zarr.Array[Any] | NDArray[Any], window: Window) -> NDArray[Any]:
+    if isinstance(array, np.ndarray):
+        return array[(..., *window.slices)]
+    with codec_errors(place_of(array)):
+        return np.asarray(array[_selection(array, window)])
+
+
+def _selection(array: zarr.Array[Any], window: Window) -> tuple[slice, ...]:
+    """All leading indices of a window, spelled out: an ellipsis takes slower paths."""
+    return (*(slice(None) for _ in array.shape[:-2]), *window.slices)
 
 
 def write_block(array: zarr.Array[Any], window: Window, data: NDArray[Any]) -> None:
@@ -163,7 +182,8 @@ def write_block(array: zarr.Array[Any], window: Window, data: NDArray[Any]) -> N
         raise StoreError(
             f"block of {array.name} is {data.dtype} {data.shape}, due is {array.dtype} {expected}"
         )
-    array[(..., *window.slices)] = data
+    with codec_errors(place_of(array)):
+        array[_selection(array, window)] = data
 
 
 def _check_whole_shards(array: zarr.Array[Any], window: Window) -> None:
@@ -190,16 +210,20 @@ def _write_axes(group: zarr.Group, grid: Grid) -> None:
 
 
 def _write_axis(
-    group: zarr.Group, name: str, values: NDArray[np.float64], attributes: Mapping[str, str]
+    group: zarr.Group, name: str, values: NDArray[Any], attributes: Mapping[str, str]
 ) -> None:
-    group.create_array(
+    is_text = values.dtype.kind == "U"
+    array = group.create_array(
         name,
-        data=values,
+        shape=values.shape,
+        # Text of any length; text of a fixed length is not part of the Zarr v3 specification.
+        dtype="string" if is_text else values.dtype,
         chunks=values.shape,
-        dimension_names=(name,),
+        dimension_names=(schema.COORDINATE_DIMENSION.get(name, name),),
         attributes=dict(attributes),
         overwrite=True,
     )
+    array[:] = values.astype(object) if is_text else values
 
 
 def _shape(group: zarr.Group) -> tuple[int, int]:

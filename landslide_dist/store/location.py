@@ -4,13 +4,15 @@ Endpoint and credentials come from the environment or the usual AWS files (``AWS
 ``AWS_ACCESS_KEY_ID``, ``AWS_PROFILE``, ...), never from a configuration.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import fsspec
 import zarr
+from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec import AbstractFileSystem
 from zarr.abc.store import Store
@@ -20,6 +22,19 @@ from zarr.storage import FsspecStore, LocalStore
 from landslide_dist.errors import StoreError
 
 SCHEMES = ("file", "s3", "memory")
+
+#: Requests under way at a time, of one process; botocore keeps only ten connections by default.
+S3_CONCURRENCY = 64
+_S3_OPTIONS: dict[str, Any] = {
+    "config_kwargs": {
+        "max_pool_connections": S3_CONCURRENCY,
+        # s3fs tries again itself, and so does store.retry: their pauses would multiply.
+        "retries": {"mode": "standard", "max_attempts": 2},
+        "connect_timeout": 10,
+        "read_timeout": 60,
+    },
+}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def scheme_of(location: str) -> str:
@@ -41,7 +56,7 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     scheme = scheme_of(location)
     path = location.removeprefix("file://") if scheme == "file" else location
     with store_errors(location):
-        fs, inner = fsspec.core.url_to_fs(path)
+        fs, inner = fsspec.core.url_to_fs(path, **_options(scheme))
     return fs, str(inner)
 
 
@@ -79,6 +94,14 @@ def delete(location: str) -> None:
                 raise StoreError(f"{location!r} could not be removed: is the identity read-only?")
 
 
+def place_of(array: zarr.Array[Any]) -> str:
+    """Path or URL of an array, for messages."""
+    store = array.store
+    if isinstance(store, FsspecStore):
+        return str(store.fs.unstrip_protocol(f"{store.path}/{array.path}"))
+    return f"{str(store).removeprefix('file://')}/{array.path}"
+
+
 @contextmanager
 def store_errors(location: str) -> Iterator[None]:
     """Turn what file systems and object stores raise into one clear line."""
@@ -91,8 +114,30 @@ def store_errors(location: str) -> Iterator[None]:
             f"access to {location!r} was refused: {_reason(error)}; check the credentials in the "
             "environment (AWS_ACCESS_KEY_ID, AWS_PROFILE) and the bucket's policy"
         ) from error
-    except (OSError, BotoCoreError, ClientError) as error:
-        raise StoreError(f"{location!r} could not be used: {_reason(error)}") from error
+    except (OSError, BotoCoreError, ClientError, HttpError) as error:
+        raise StoreError(_failure(location, error)) from error
+
+
+@contextmanager
+def codec_errors(location: str) -> Iterator[None]:
+    """As :func:`store_errors`, also for what decoding a damaged shard raises."""
+    try:
+        with store_errors(location):
+            yield
+    except (RuntimeError, ValueError) as error:
+        raise StoreError(
+            f"{location!r} holds a damaged shard: {_reason(error)}; remove the store and make it "
+            "again"
+        ) from error
+
+
+def _failure(location: str, error: BaseException) -> str:
+    if getattr(error, "errno", None) in _DISK_FULL:
+        return (
+            f"there is no room left at {location!r}: {_reason(error)}; free some and run again: "
+            "finished blocks are kept"
+        )
+    return f"{location!r} could not be used: {_reason(error)}"
 
 
 def _reason(error: BaseException) -> str:
@@ -104,4 +149,8 @@ def _zarr_store(location: str, read_only: bool) -> Store:
     if scheme == "file":
         path = location.removeprefix("file://")
         return LocalStore(os.path.expanduser(path), read_only=read_only)
-    return FsspecStore.from_url(location, read_only=read_only)
+    return FsspecStore.from_url(location, storage_options=_options(scheme), read_only=read_only)
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    return _S3_OPTIONS if scheme == "s3" else {}

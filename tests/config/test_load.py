@@ -63,7 +63,7 @@ def test_environment_fills_strings(path, monkeypatch):
         ("split.kind=blok", "split.kind: Input should be 'random'"),
         ("split.fractions=[0.5,0.1,0.1]", "do not sum to 1"),
         ("split.kind=kmeans_labels", "kmeans_labels needs folds"),
-        ("cube.storage.shard_px=1000", "shard_px 1000 is not a multiple of chunk_px 256"),
+        ("cube.storage.shard_px=1000", "shard_px 1000 is not a multiple of chunk_px 512"),
         ("cube.looking_distances_m=[100, 30]", "must be positive and ascending"),
         ("cube.grid={like: a.tif}", "does not go with sources.synthetic"),
         ("split.block_px=750", "not a multiple of patches.core_px 500"),

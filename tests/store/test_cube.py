@@ -118,3 +118,33 @@ def test_same_input_same_bytes(tmp_path):
         return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
     assert build("one.zarr") == build("two.zarr")
+
+
+def test_images_have_named_bands_roles_and_days(tmp_path):
+    location = str(tmp_path / "cube.zarr")
+    coords = {
+        "time": ("2023-04-28", "unknown"),
+        "role": ("pre", "post"),
+        "pair": (0, 0),
+        "band": ("red", "nir", "swir16"),
+    }
+    variables = [schema.ELEVATION, schema.reflectance(2, 3), schema.valid(2)]
+    cube.create(location, GRID, variables, STORAGE, {}, coords)
+    ds = cube.open_cube(location)
+    assert ds.reflectance.dims == ("time", "band", "y", "x")
+    assert ds.reflectance.dtype == np.uint16
+    is_post = (ds.role == "post").to_numpy()
+    assert ds.reflectance.sel(band="nir").isel(time=is_post).time.to_numpy().tolist() == ["unknown"]
+    assert set(ds.coords) == {"y", "x", "time", "role", "pair", "band", "spatial_ref"}
+
+
+def test_a_damaged_shard_is_one_clear_line(tmp_path):
+    location = str(tmp_path / "cube.zarr")
+    cube.create(location, GRID, [schema.ELEVATION], STORAGE, {})
+    array = cube.array(open_group(location, "r+"), "elevation")
+    window = cube.shard_windows(location)[0]
+    cube.write_block(array, window, np.ones(window.shape, "float32"))
+    shard = next(p for p in (tmp_path / "cube.zarr" / "elevation" / "c").rglob("*") if p.is_file())
+    shard.write_bytes(shard.read_bytes()[:-7] + b"damaged")
+    with pytest.raises(StoreError, match="holds a damaged shard"):
+        cube.read_window(array, window, np.nan)

@@ -1,0 +1,119 @@
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from landslide_dist.errors import StoreError
+from landslide_dist.store import lock as lock_module
+from landslide_dist.store.lock import STALE_S, Holder, hold
+from landslide_dist.store.lock_file import open_lock_file
+
+
+@pytest.fixture(params=["file", "memory"])
+def location(request, tmp_path):
+    return f"{tmp_path}/cube.zarr" if request.param == "file" else f"memory://{tmp_path}/cube.zarr"
+
+
+def leave_behind(location, **changes):
+    """A lock as a run that was killed leaves it."""
+    dead = subprocess.run([sys.executable, "-c", "pass"], check=True)
+    assert dead.returncode == 0
+    holder = replace(Holder.here("derive"), seen=time.time(), **changes)
+    assert open_lock_file(location).create(json.dumps(asdict(holder)).encode())
+
+
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    return process.pid
+
+
+def test_a_lock_is_held_by_one_and_gone_afterwards(location):
+    with (
+        hold(location, "ingest"),
+        pytest.raises(StoreError, match=r"being written by `ingest` on .* \(process \d+\)"),
+        hold(location, "derive"),
+    ):
+        raise AssertionError("held twice")
+    with hold(location, "derive"):
+        pass
+    assert open_lock_file(location).read() is None
+
+
+def test_a_failed_run_releases_it(location):
+    with pytest.raises(ValueError, match="boom"), hold(location, "ingest"):
+        raise ValueError("boom")
+    assert open_lock_file(location).read() is None
+
+
+def test_a_dead_process_of_this_machine_is_taken_over_at_once(location):
+    leave_behind(location, pid=dead_pid())
+    with hold(location, "derive"):
+        pass
+
+
+def test_another_machine_is_believed_until_its_heartbeat_is_old(location):
+    leave_behind(location, machine="elsewhere", host="node7", pid=1)
+    with pytest.raises(StoreError, match="on node7"), hold(location, "derive"):
+        pass
+    open_lock_file(location).remove()
+    old = replace(Holder.here("derive"), machine="elsewhere", seen=time.time() - STALE_S - 1)
+    open_lock_file(location).create(old.content())
+    with hold(location, "derive"):
+        pass
+
+
+def test_a_lock_whose_writer_was_killed_over_it_is_given_time(location):
+    open_lock_file(location).create(b"")
+    with pytest.raises(StoreError, match="this very moment"), hold(location, "derive"):
+        pass
+
+
+def test_the_heartbeat_shows_and_a_loss_is_noticed(location, monkeypatch):
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.05)
+    with hold(location, "ingest") as lock:
+        first = Holder.parse(open_lock_file(location).read().content)
+        time.sleep(0.3)
+        assert Holder.parse(open_lock_file(location).read().content).seen > first.seen
+        lock.check()
+        thief = replace(Holder.here("thief"), seen=time.time())
+        file = open_lock_file(location)
+        while not file.replace(thief.content(), file.read()):
+            pass
+        time.sleep(0.3)
+        with pytest.raises(StoreError, match="another run took it over"):
+            lock.check()
+    # What another run holds is not removed.
+    assert Holder.parse(open_lock_file(location).read().content).stage == "thief"
+
+
+def contend(location, pid, barrier, queue):
+    barrier.wait()
+    try:
+        with hold(location, f"stage{pid}"):
+            queue.put("held")
+            time.sleep(1)
+    except StoreError as error:
+        queue.put(str(error))
+
+
+def test_of_many_that_take_over_at_once_one_wins(tmp_path):
+    location = str(tmp_path / "cube.zarr")
+    leave_behind(location, pid=dead_pid())
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(4), context.Queue()
+    contenders = [
+        context.Process(target=contend, args=(location, i, barrier, queue)) for i in range(4)
+    ]
+    for contender in contenders:
+        contender.start()
+    answers = [queue.get(timeout=60) for _ in contenders]
+    for contender in contenders:
+        contender.join()
+    assert answers.count("held") == 1
+    assert os.listdir(tmp_path) == []
