@@ -6,9 +6,11 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,28 @@ def compare_rates(
         peer_name,
         unit,
         seconds["peer"] / seconds["ours"],
+    )
+
+
+def in_own_process(call: Callable[..., float], *args: Any) -> tuple[float, float]:
+    """Run a function in a process of its own, and its peak memory.
+
+    Args:
+        call: A function of a module, that returns seconds; what it uses it should import itself.
+        args: Its arguments.
+
+    Returns:
+        What it returned, and the largest resident set of the process in GB, imports included.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(call, *args).result(), pool.submit(_peak_gb).result()
+
+
+def _peak_gb() -> float:
+    """The kernel's high-water mark of this program; that of ``getrusage`` includes the parent."""
+    status = Path("/proc/self/status").read_text()
+    return next(
+        int(line.split()[1]) * 1024 / 1e9 for line in status.splitlines() if "VmHWM" in line
     )
 
 

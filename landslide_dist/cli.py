@@ -73,6 +73,23 @@ def derive(
 
 
 @app.command()
+def plan(
+    config: Config,
+    set_: Set = None,
+    cluster: Cluster = None,
+    print_config: PrintConfig = False,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="Write the plan to this file as well.")
+    ] = None,
+) -> None:
+    """Say what ingest and derive will take, from a calibration on a few blocks."""
+    run_config = _load(config, set_, cluster, print_config)
+    from landslide_dist.stages.plan import plan as stage
+
+    stage(run_config, json_)
+
+
+@app.command()
 def split(
     config: Config,
     set_: Set = None,

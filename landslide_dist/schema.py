@@ -141,6 +141,18 @@ def reflectance(num_times: int, num_bands: int) -> Variable:
     )
 
 
+def matched(num_times: int, num_bands: int, dtype: str) -> Variable:
+    """Images with a reference's distribution of values."""
+    return Variable(
+        "matched",
+        dtype,
+        0 if np.dtype(dtype).kind == "u" else np.nan,
+        "1",
+        "images matched to a reference",
+        leading={"time": num_times, "band": num_bands},
+    )
+
+
 def valid(num_times: int) -> Variable:
     """Where every band of an image has data and no cloud, shadow or snow is mapped."""
     return Variable(

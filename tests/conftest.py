@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import s3fs
 
+from .services.slurm import slurm  # noqa: F401 - a fixture
+
 ADMIN = ("admin-key", "admin-secret-12345")
 READER = ("reader-key", "reader-secret-12345")
 BUCKET = "landslides"

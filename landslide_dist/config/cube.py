@@ -3,6 +3,7 @@
 from pydantic import Field, field_validator, model_validator
 
 from landslide_dist.config.base import Config
+from landslide_dist.config.matching import MatchingConfig
 
 
 class GridConfig(Config):
@@ -50,6 +51,9 @@ class CubeConfig(Config):
     storage: StorageConfig = StorageConfig()
     looking_distances_m: tuple[float, ...] = Field(
         (30.0, 100.0, 300.0), description="distances at which the highest neighbour is looked for"
+    )
+    matching: MatchingConfig | None = Field(
+        None, description="store `matched`: the images with a reference's distribution of values"
     )
 
     @field_validator("looking_distances_m")

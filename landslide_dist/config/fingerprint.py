@@ -18,6 +18,11 @@ def derive_hash(config: RunConfig, ingested: str) -> str:
     return config_hash({"distances": config.cube.looking_distances_m, "ingested": ingested})
 
 
+def match_hash(config: RunConfig, ingested: str) -> str:
+    """What the matched images depend on: the images and the reference."""
+    return config_hash(config.cube.matching, {"ingested": ingested})
+
+
 def model_hash(config: RunConfig, name: str, derived: str) -> str:
     """What a trained model depends on: cube, split, patches, its own settings, its LLR's."""
     return config_hash(

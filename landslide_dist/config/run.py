@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from landslide_dist.config.base import Config
 from landslide_dist.config.categories import Categories, inspire, synthetic
+from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
 from landslide_dist.config.model import AlignedModel, LLRConfig, ModelConfig, paper_models
 from landslide_dist.config.sources import CategoricalVariable, Sources
 from landslide_dist.config.split import PatchConfig, SplitConfig
 from landslide_dist.config.training import (
-    ClusterConfig,
     EvaluateConfig,
     ExperimentConfig,
     PredictConfig,

@@ -48,13 +48,3 @@ class ExperimentConfig(Config):
     )
     folds: int = Field(5, ge=2)
     partitions: int = Field(1, ge=1, description="divisions by different seeds, averaged")
-
-
-class ClusterConfig(Config):
-    """The Dask cluster of ingest and derive; null in the run means threads of this process."""
-
-    kind: Literal["local", "address"]
-    workers: int = Field(2, ge=1)
-    threads_per_worker: int = Field(1, ge=1)
-    memory_gib: float = Field(4.0, gt=0, description="of each worker")
-    address: str | None = Field(None, description="scheduler address, kind: address")

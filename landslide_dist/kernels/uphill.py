@@ -127,36 +127,47 @@ def uphill_indices(
     with np.errstate(over="ignore"):
         elevation = np.ascontiguousarray(elevation, dtype=np.float32)
     height, width = (side - 2 * halo_px for side in elevation.shape)
-    beyond_px = max(0, max(radii_px) - halo_px)
-    if beyond_px:
-        elevation = np.pad(elevation, beyond_px, constant_values=np.nan)
-        halo_px += beyond_px
+    frame_px = max(0, max(radii_px) - halo_px)
+    missing = np.float32(np.nan if nodata is None else nodata)
+    heights, index = _comparable(elevation, missing, frame_px)
     out = np.empty((len(radii_px), height, width), dtype=dtype)
-    heights, index = _comparable(elevation, np.float32(np.nan if nodata is None else nodata))
     best = np.empty(BLOCK_COLUMNS, dtype=heights.dtype)
     for plane, radius in zip(out, radii_px, strict=True):
         offsets = ring_offsets(radius)
         positions = np.arange(len(offsets), dtype=index.dtype)
         lowest = heights.dtype.type(_lowest(heights.dtype))
         none = int(np.iinfo(dtype).max)
-        _highest(heights, offsets, positions, halo_px, lowest, best, index, none, plane)
+        halo = halo_px + frame_px
+        _highest(heights, offsets, positions, halo, lowest, best, index, none, plane)
     return out
 
 
 def _comparable(
-    elevation: NDArray[np.float32], missing: np.float32
+    elevation: NDArray[np.float32], missing: np.float32, frame_px: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Heights with one lowest value for what does not exist, and as wide a row of indices.
+
+    Around them lies a frame of what does not exist.
 
     Whole metres that fit 16 bits, as most global DEMs have them, compare four times as fast; the
     order, and so the result, is the same.
     """
-    whole = np.empty(elevation.shape, dtype=np.int16)
-    if _as_whole_metres(elevation, missing, whole):
+    shape = tuple(side + 2 * frame_px for side in elevation.shape)
+    whole = np.empty(shape, dtype=np.int16)
+    if _as_whole_metres(elevation, missing, frame_px, whole):
+        _fill_frame(whole, frame_px)
         return whole, np.empty(BLOCK_COLUMNS, dtype=np.int16)
-    heights = np.empty(elevation.shape, dtype=np.float32)
-    _as_floats(elevation, missing, heights)
+    heights = np.empty(shape, dtype=np.float32)
+    _as_floats(elevation, missing, frame_px, heights)
+    _fill_frame(heights, frame_px)
     return heights, np.empty(BLOCK_COLUMNS, dtype=np.int32)
+
+
+def _fill_frame(heights: NDArray[Any], frame_px: int) -> None:
+    if frame_px:
+        rows, columns = heights, heights.T
+        for side in (rows[:frame_px], rows[-frame_px:], columns[:frame_px], columns[-frame_px:]):
+            side[...] = _lowest(heights.dtype)
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:
@@ -187,13 +198,14 @@ def gather(plane: NDArray[Any], index: NDArray[Any], radius_px: int, fill: float
 
 @njit(nogil=True, cache=True)
 def _as_floats(
-    elevation: NDArray[np.float32], missing: np.float32, out: NDArray[np.float32]
+    elevation: NDArray[np.float32], missing: np.float32, frame: int, out: NDArray[np.float32]
 ) -> None:
     """Copy; what does not exist becomes -inf."""
     lowest, highest = np.float32(-np.inf), np.float32(np.inf)
-    for y in range(elevation.shape[0]):
-        source, target = elevation[y], out[y]
-        for x in range(elevation.shape[1]):
+    height, width = elevation.shape
+    for y in range(height):
+        source, target = elevation[y], out[y + frame, frame : frame + width]
+        for x in range(width):
             z = source[x]
             exists = (z > lowest) & (z < highest) & (z != missing)
             target[x] = z if exists else lowest
@@ -201,15 +213,16 @@ def _as_floats(
 
 @njit(nogil=True, cache=True)
 def _as_whole_metres(
-    elevation: NDArray[np.float32], missing: np.float32, out: NDArray[np.int16]
+    elevation: NDArray[np.float32], missing: np.float32, frame: int, out: NDArray[np.int16]
 ) -> bool:
     """Copy; what does not exist becomes the lowest. False at the first row that does not fit."""
     lowest, highest = np.float32(-np.inf), np.float32(np.inf)
     limit = np.float32(32767)
-    for y in range(elevation.shape[0]):
-        source, target = elevation[y], out[y]
+    height, width = elevation.shape
+    for y in range(height):
+        source, target = elevation[y], out[y + frame, frame : frame + width]
         fits = True
-        for x in range(elevation.shape[1]):
+        for x in range(width):
             z = source[x]
             exists = (z > lowest) & (z < highest) & (z != missing)
             value = z if exists else np.float32(-32768)

@@ -1,4 +1,4 @@
-"""``derive``: slope and the uphill index, from the cube's elevation, block by block."""
+"""``derive``: slope, the uphill index and matched images, from the cube itself, block by block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,24 @@ from numpy.typing import NDArray
 from landslide_dist import schema
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
-from landslide_dist.config.fingerprint import derive_hash
+from landslide_dist.config.cluster import check_memory
+from landslide_dist.config.fingerprint import derive_hash, match_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
 from landslide_dist.kernels.terrain import HALO_PX, slope
 from landslide_dist.kernels.uphill import index_dtype, ring_radii, uphill_indices
 from landslide_dist.progress import console
 from landslide_dist.schema import Variable
+from landslide_dist.stages.match import match
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
+from landslide_dist.store.layout import shard_px, worker_bytes
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import open_group
 from landslide_dist.store.lock import hold
+
+#: Of a block with its halo: heights as int16 and float32, and slope's own copy and result.
+_SCRATCH_BYTES_PER_PIXEL = 2 + 4 + 4 + 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,12 @@ class DeriveBlock:
     def halo_px(self) -> int:
         """Neighbours that a block needs: the largest ring, and the pixels next to it for slope."""
         return max(HALO_PX, *self.radii_px)
+
+    def thread_bytes(self, block_px: int) -> int:
+        """Memory of one computing thread at most, for blocks of ``block_px`` on a side."""
+        return worker_bytes(
+            [schema.ELEVATION], self.outputs, _SCRATCH_BYTES_PER_PIXEL, block_px, self.halo_px
+        )
 
     @property
     def outputs(self) -> tuple[Variable, Variable]:
@@ -74,11 +86,13 @@ def derive(config: RunConfig) -> None:
         StoreError: There is no cube yet, its ingest has not ended, or another run is writing it.
     """
     location = config.cube.location
-    task = derive_task(config, location)
+    task = derive_task(config, location, cube.read_grid(location).pixel_m)
     fingerprint = _fingerprint(config)
-    if _is_up_to_date(location, fingerprint):
+    if _is_up_to_date(config, fingerprint):
         console.print(f"derive: up to date, {location}")
         return
+    block_px = shard_px(config.cube.storage, cube.read_grid(location).shape)
+    check_memory(config.cluster, task.thread_bytes(block_px), block_px)
     distances = ", ".join(f"{d:g}" for d in config.cube.looking_distances_m)
     console.print(f"derive: slope, uphill index at {distances} m")
     with hold(location, "derive") as lock:
@@ -90,14 +104,14 @@ def derive(config: RunConfig) -> None:
         with open_cluster(config.cluster) as client:
             windows = cube.shard_windows(location)
             steps = run_blocks(task, windows, ledger, lock, "derive", client)
-        # Written last: until then no stage takes slope and uphill index for whole.
-        cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
-    console.print(f"derive: {steps}")
+            # Written last: until then no stage takes slope and uphill index for whole.
+            cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
+            console.print(f"derive: {steps}")
+            match(config, lock, client)
 
 
-def derive_task(config: RunConfig, location: str) -> DeriveBlock:
+def derive_task(config: RunConfig, location: str, pixel_m: float) -> DeriveBlock:
     """The work on one block of the cube at ``location``."""
-    pixel_m = cube.read_grid(location).pixel_m
     radii = ring_radii(config.cube.looking_distances_m, pixel_m)
     return DeriveBlock(location, pixel_m, radii, index_dtype(max(radii)).name)
 
@@ -120,6 +134,9 @@ def _fingerprint(config: RunConfig) -> str:
     return derive_hash(config, str(attributes["ingest_hash"]))
 
 
-def _is_up_to_date(location: str, fingerprint: str) -> bool:
-    attributes = open_group(location).attrs
-    return attributes.get("derive_hash") == fingerprint and bool(attributes.get("derived"))
+def _is_up_to_date(config: RunConfig, fingerprint: str) -> bool:
+    attributes = open_group(config.cube.location).attrs
+    if attributes.get("derive_hash") != fingerprint or not attributes.get("derived"):
+        return False
+    ingested = str(attributes["ingest_hash"])
+    return config.cube.matching is None or attributes.get("matched") == match_hash(config, ingested)

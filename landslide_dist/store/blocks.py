@@ -207,18 +207,40 @@ class _Shared:
 def _run_cluster(
     task: BlockTask, windows: Sequence[Window], ledger: Ledger, client: Client
 ) -> Iterator[Steps]:
-    threads = max(1, sum(client.nthreads().values()))
-    size = min(BLOCKS_PER_TASK, max(1, len(windows) // (4 * threads)))
+    size = _task_size(len(windows), _num_threads(client))
     shares = (windows[start : start + size] for start in range(0, len(windows), size))
     running = as_completed([])
     with _cluster_errors():
-        # Two tasks a thread keep every worker busy while the next is being sent.
-        for share in itertools.islice(shares, 2 * threads):
-            running.add(client.submit(_run_share, task, share, ledger, pure=False))
+        _submit(client, running, shares, task, ledger)
         for future in running:
             yield from future.result()
-            for share in itertools.islice(shares, 1):
-                running.add(client.submit(_run_share, task, share, ledger, pure=False))
+            _submit(client, running, shares, task, ledger)
+
+
+def _submit(
+    client: Client,
+    running: as_completed,
+    shares: Iterator[Sequence[Window]],
+    task: BlockTask,
+    ledger: Ledger,
+) -> None:
+    """Two tasks a thread keep every worker busy while the next is sent, also those that join."""
+    room = 2 * _num_threads(client) - running.count()
+    for share in itertools.islice(shares, max(0, room)):
+        running.add(client.submit(_run_share, task, share, ledger, pure=False))
+
+
+def _num_threads(client: Client) -> int:
+    return max(1, sum(int(threads) for threads in client.nthreads().values()))
+
+
+def num_tasks(blocks: int, threads: int) -> int:
+    """Dask tasks of so many blocks on a cluster of so many threads."""
+    return -(-blocks // _task_size(blocks, threads))
+
+
+def _task_size(blocks: int, threads: int) -> int:
+    return min(BLOCKS_PER_TASK, max(1, blocks // (4 * threads)))
 
 
 def _run_share(task: BlockTask, windows: Sequence[Window], ledger: Ledger) -> list[Steps]:

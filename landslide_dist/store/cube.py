@@ -48,7 +48,7 @@ def create(
     """
     with store_errors(location):
         group = open_group(location, "w")
-        group.attrs["Conventions"] = "CF-1.11"
+        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref"})
         _write_axes(group, grid)
     add_variables(location, variables, storage, coords, attrs)
 
@@ -66,8 +66,9 @@ def add_variables(
         shape = _shape(group)
         for name, values in (coords or {}).items():
             _write_axis(group, name, np.asarray(values), schema.COORDINATE_ATTRIBUTES[name])
-        auxiliary = sorted(schema.COORDINATE_DIMENSION.keys() & set(group.array_keys()))
-        group.attrs["coordinates"] = " ".join(["spatial_ref", *auxiliary])
+        auxiliary = schema.COORDINATE_DIMENSION.keys() & (coords or {}).keys()
+        if auxiliary:
+            group.attrs["coordinates"] = " ".join(["spatial_ref", *sorted(auxiliary)])
         for variable in variables:
             group.create_array(**layout.array_layout(variable, storage, shape), overwrite=True)
         with _quiet_consolidation():
@@ -241,7 +242,11 @@ def _shard_chunks(group: zarr.Group) -> dict[str, int]:
 
 @contextmanager
 def _quiet_consolidation() -> Iterator[None]:
-    """Zarr warns that v3 does not specify consolidated metadata; xarray reads it, and we use it."""
+    """Zarr warns that v3 does not specify consolidated metadata; xarray reads it, and we use it.
+
+    And of folders without arrays: some object stores go on listing those that were removed.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized as a component")
         yield

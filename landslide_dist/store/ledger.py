@@ -8,7 +8,7 @@ hash and starts afresh.
 from dataclasses import dataclass
 
 from landslide_dist.grid import Window
-from landslide_dist.store.location import filesystem, store_errors
+from landslide_dist.store.location import filesystem, scheme_of, store_errors
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Ledger:
         """Note one block (or, by any other key, one step) as finished."""
         fs, path = filesystem(self.folder)
         with store_errors(self.folder):
-            fs.makedirs(path, exist_ok=True)
+            if scheme_of(self.location) != "s3":  # which has no folders
+                fs.makedirs(path, exist_ok=True)
             fs.pipe_file(f"{path}/{key}", b"")
 
     def clear(self) -> None:

@@ -26,6 +26,8 @@ SCHEMES = ("file", "s3", "memory")
 #: Requests under way at a time, of one process; botocore keeps only ten connections by default.
 S3_CONCURRENCY = 64
 _S3_OPTIONS: dict[str, Any] = {
+    # One request for one object: s3fs would otherwise ask for its size first, to get it in parts.
+    "max_concurrency": 1,
     "config_kwargs": {
         "max_pool_connections": S3_CONCURRENCY,
         # s3fs tries again itself, and so does store.retry: their pauses would multiply.
@@ -100,6 +102,14 @@ def place_of(array: zarr.Array[Any]) -> str:
     if isinstance(store, FsspecStore):
         return str(store.fs.unstrip_protocol(f"{store.path}/{array.path}"))
     return f"{str(store).removeprefix('file://')}/{array.path}"
+
+
+def stored_bytes(location: str) -> int:
+    """Size of all objects below a location; 0 where there is nothing."""
+    fs, path = filesystem(location)
+    with store_errors(location):
+        fs.invalidate_cache()
+        return int(fs.du(path)) if fs.exists(path) else 0
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from landslide_dist.kernels.uphill import uphill_index
 from landslide_dist.stages.derive import DeriveBlock
 from landslide_dist.store import cube, retry
 from landslide_dist.store.blocks import run_blocks
+from landslide_dist.store.layout import read_cost
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import delete, filesystem, open_group
 from landslide_dist.store.lock import STALE_S, Holder, hold
@@ -135,3 +136,14 @@ def test_a_lock_whose_answer_is_lost_is_still_ours(identity, faults):
     with hold(LOCATION, "derive"):
         pass
     assert faults.answered["lost"] == 1
+
+
+def test_the_plan_counts_the_requests(identity, faults):
+    task = build()
+    windows = cube.shard_windows(LOCATION)
+    reads = sum(read_cost(w, 10, STORAGE, GRID.shape)[0] for w in windows)
+    faults.answered.clear()
+    run(task)
+    # Besides: two looks at the metadata, two shards that are looked for and written, a marker.
+    planned = reads + len(windows) * (2 + 2 * 2 + 1)
+    assert planned <= faults.answered["passed"] <= 1.05 * planned

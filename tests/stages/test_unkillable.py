@@ -20,6 +20,8 @@ pytestmark = pytest.mark.slow
 
 REGION = {"seed": 2, "height": 416, "width": 384}
 STORAGE = {"chunk_px": 32, "shard_px": 32}
+#: Dask's profiler can hang its workers on Python 3.11 (cpython#106883).
+QUIET = {**os.environ, "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 LOCAL = {"kind": "local", "workers": 2, "memory_gib": 2}
 
 
@@ -138,7 +140,7 @@ def test_a_killed_scheduler_is_one_clear_line_and_another_one_goes_on(
         worker = subprocess.Popen(
             [*dask[:2], "distributed.cli.dask_worker", address, "--nworkers", "2",
              "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"],
-            stderr=subprocess.DEVNULL, cwd=command_line.folder,
+            stderr=subprocess.DEVNULL, cwd=command_line.folder, env=QUIET,
         )  # fmt: skip
         try:
             cluster = command_line.write(

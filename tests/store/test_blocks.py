@@ -161,7 +161,7 @@ def test_another_configuration_starts_afresh(ledger, lock):
 def test_on_a_cluster(ledger, lock):
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster) as client,
     ):
