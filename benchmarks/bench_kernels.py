@@ -73,6 +73,31 @@ def uphill_rows(elevation) -> list[Row]:
     return rows
 
 
+def whole_metre_rows(elevation) -> list[Row]:
+    """The uphill index of a DEM of whole metres, which compares in 16 bits, against OpenCV's."""
+    if not find_spec("cv2"):
+        return []
+    dilate = import_module("cv2").dilate
+    metres = np.round(elevation)
+    short = metres.astype(np.int16)
+    rows = []
+    for radius in (3, 10, 30):
+        offsets = ring_offsets(radius)
+        footprint = np.zeros((2 * radius + 1, 2 * radius + 1), np.uint8)
+        footprint[offsets[:, 0] + radius, offsets[:, 1] + radius] = 1
+        small = metres[:256, :256]
+        if not np.array_equal(plain_loop(small, offsets, 255), uphill_index(small, radius)):
+            raise SystemExit(f"uphill index of whole metres differs at radius {radius}")
+        rows.append(
+            compare_rates(
+                f"uphill index, whole metres, r = {radius}", elevation.size / 1e6, "Mpx/s",
+                lambda r=radius: uphill_index(metres, r),
+                lambda f=footprint: dilate(short, f), "cv2.dilate, int16",
+            )
+        )  # fmt: skip
+    return rows
+
+
 def slope_row(elevation) -> Row:
     """Slope against xarray-spatial."""
     coords = {axis: np.arange(n) * PIXEL_M for axis, n in zip("yx", elevation.shape, strict=True)}
@@ -94,7 +119,7 @@ def main() -> None:
     if "cv2" in installed:
         import_module("cv2").setNumThreads(1)
     elevation = terrain(768 if options.quick else 4096)
-    rows = uphill_rows(elevation)
+    rows = uphill_rows(elevation) + whole_metre_rows(elevation)
     if "xrspatial" in installed:
         rows.append(slope_row(elevation))
     packages = ["landslide-dist", "numba", "numpy", *(PEERS[module] for module in installed)]

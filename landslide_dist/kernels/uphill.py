@@ -253,10 +253,10 @@ def _highest(
     is narrowed once at the end.
     """
     height, width = out.shape
-    num = len(offsets)
+    num, columns = len(offsets), len(best)
     whole = num - num % 4
-    for x0 in range(0, width, BLOCK_COLUMNS):
-        size = min(BLOCK_COLUMNS, width - x0)
+    for x0 in range(0, width, columns):
+        size = min(columns, width - x0)
         for y in range(height):
             best[:size] = lowest
             # Stands for "none" in any width; no ring has as many pixels.

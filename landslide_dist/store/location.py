@@ -6,6 +6,7 @@ Endpoint and credentials come from the environment or the usual AWS files (``AWS
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -36,6 +37,7 @@ _S3_OPTIONS: dict[str, Any] = {
         "read_timeout": 60,
     },
 }
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -135,6 +137,10 @@ def codec_errors(location: str) -> Iterator[None]:
         with store_errors(location):
             yield
     except (RuntimeError, ValueError) as error:
+        if number := _OS_ERROR.search(str(error)):
+            # Rust tells the operating system's number.
+            cause = OSError(int(number[1]), _reason(error))
+            raise StoreError(_failure(location, cause)) from error
         raise StoreError(
             f"{location!r} holds a damaged shard: {_reason(error)}; remove the store and make it "
             "again"
