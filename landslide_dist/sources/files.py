@@ -66,6 +66,18 @@ def gdal_errors(path: str) -> Iterator[None]:
 
 
 def _remote_options(path: str) -> dict[str, Any]:
+    """Remote reads are cached and tried again, after a pause, when a server is busy."""
+    if "://" not in path or path.startswith("file://"):
+        return {}
+    return {
+        "GDAL_HTTP_MAX_RETRY": 5,
+        "GDAL_HTTP_RETRY_DELAY": 1,
+        "VSI_CACHE": True,
+        **_endpoint(path),
+    }
+
+
+def _endpoint(path: str) -> dict[str, Any]:
     """GDAL knows the usual AWS settings but for the endpoint's URL."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not path.startswith("s3://") or not endpoint:

@@ -34,9 +34,8 @@ class ReadInRust(ZarrsCodecPipeline):
 def configure() -> None:
     """Set Zarr up before the first store is opened."""
     register_pipeline(ReadInRust)
-    zarr.config.set(
-        {
-            "async.concurrency": S3_CONCURRENCY,
-            "codec_pipeline.path": f"{ReadInRust.__module__}.{ReadInRust.__qualname__}",
-        }
-    )
+    path = f"{ReadInRust.__module__}.{ReadInRust.__qualname__}"
+    zarr.config.set({"codec_pipeline.path": path})
+    # One of many workers is told to keep to less.
+    if "ZARR_ASYNC__CONCURRENCY" not in os.environ:
+        zarr.config.set({"async.concurrency": S3_CONCURRENCY})

@@ -1,5 +1,9 @@
 """Rasters and tables on a real S3 server: read with the usual AWS settings, versions by ETag."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import s3fs
@@ -9,6 +13,7 @@ from landslide_dist.errors import DataError
 from landslide_dist.schema import ELEVATION
 from landslide_dist.sources.raster import open_raster
 
+from ..services.fault_proxy import Faults, fault_proxy
 from .conftest import whole
 
 pytestmark = pytest.mark.s3
@@ -34,6 +39,33 @@ def test_a_raster_on_s3(grid, uploaded):
     assert entry["path"] == url
     assert entry["size"] > values.nbytes
     assert len(entry["etag"]) == 32
+
+
+READ = """
+import sys
+import numpy as np
+from landslide_dist.config.sources import RasterSource
+from landslide_dist.grid import Grid, Window
+from landslide_dist.schema import ELEVATION
+from landslide_dist.sources.band import GdalBand
+from landslide_dist.sources.raster import open_raster
+band = GdalBand.open(sys.argv[1], 1, None, None)
+grid = Grid(band.crs, band.transform, band.shape)
+source = open_raster(RasterSource(path=sys.argv[1]), ELEVATION, grid)
+np.save(sys.argv[2], source.read(Window(0, 0, *grid.shape)))
+"""
+
+
+def test_a_busy_server_is_asked_again(uploaded, s3_server, tmp_path):
+    url, values = uploaded
+    # In a process of its own: GDAL would wait for the proxy while it keeps Python from running it.
+    faults = Faults(lambda number, method, path: "503" if number % 3 == 1 else None)
+    with fault_proxy(s3_server.endpoint, faults) as endpoint:
+        environment = {**os.environ, "AWS_ENDPOINT_URL": endpoint}
+        command = [sys.executable, "-c", READ, url, str(tmp_path / "read.npy")]
+        subprocess.run(command, env=environment, check=True, timeout=200)
+    assert faults.answered["503"] > 0
+    np.testing.assert_array_equal(np.load(tmp_path / "read.npy"), values)
 
 
 def test_a_missing_object(grid, uploaded):
