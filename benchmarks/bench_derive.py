@@ -27,7 +27,7 @@ from landslide_dist.features.uphill import uphill as lazy_uphill
 from landslide_dist.sources.synthetic import synthetic_grid, synthetic_sources
 from landslide_dist.stages.derive import DeriveBlock
 from landslide_dist.store import cube
-from landslide_dist.store.blocks import run_blocks
+from landslide_dist.store.blocks import num_tasks, run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import open_group
 from landslide_dist.store.lock import hold
@@ -159,7 +159,7 @@ def derive_blocks(location: str, client: Client) -> int:
     ledger.clear()
     with hold(location, "derive") as lock:
         run_blocks(task, windows, ledger, lock, "derive", client)
-    return -(-len(windows) // 8)
+    return num_tasks(len(windows), WORKERS)
 
 
 def derive_lazily(location: str, client: Client) -> int:

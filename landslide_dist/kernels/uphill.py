@@ -136,9 +136,10 @@ def uphill_indices(
         offsets = ring_offsets(radius)
         positions = np.arange(len(offsets), dtype=index.dtype)
         lowest = heights.dtype.type(_lowest(heights.dtype))
-        none = int(np.iinfo(dtype).max)
+        # Narrowed to an unsigned dtype, -1 is its maximum, which means "none".
+        none = index.dtype.type(-1)
         halo = halo_px + frame_px
-        _highest(heights, offsets, positions, halo, lowest, best, index, none, plane)
+        _highest(heights, offsets, positions, halo, lowest, none, best, index, plane)
     return out
 
 
@@ -242,9 +243,9 @@ def _highest(
     positions: NDArray[Any],
     halo: int,
     lowest: Any,
+    none: Any,
     best: NDArray[Any],
     index: NDArray[Any],
-    none: int,
     out: NDArray[Any],
 ) -> None:
     """Four ring pixels a pass, value and index carried together over a stretch of a row.
@@ -259,8 +260,7 @@ def _highest(
         size = min(columns, width - x0)
         for y in range(height):
             best[:size] = lowest
-            # Stands for "none" in any width; no ring has as many pixels.
-            index[:size] = -1
+            index[:size] = none
             for k in range(0, whole, 4):
                 a = _stretch(heights, offsets[k], halo, y, x0, size)
                 b = _stretch(heights, offsets[k + 1], halo, y, x0, size)
@@ -287,9 +287,9 @@ def _highest(
                     index[x] = at_a if higher else index[x]
                     best[x] = a[x] if higher else best[x]
             own = heights[y + halo, x0 + halo : x0 + halo + size]
+            target = out[y, x0 : x0 + size]
             for x in range(size):
-                exists = (own[x] > lowest) & (index[x] >= 0)
-                out[y, x0 + x] = index[x] if exists else none
+                target[x] = index[x] if own[x] > lowest else none
 
 
 @njit(nogil=True, cache=True, inline="always")
