@@ -1,7 +1,8 @@
 """A region of Veneto's size, 21005 x 19500 px, synthetic: plan, ingest and derive end to end.
 
 Against what `plan` said, and against a quarter and a half of the region: time per megapixel should
-stay flat (start-up, a few seconds, is part of it). ``--quick`` takes 1400 x 1300 px. ``BENCH_DIR`` names the disk.
+stay flat (start-up, a few seconds, is part of it). ``--quick`` takes 1400 x 1300 px; ``BENCH_DIR``
+names the disk.
 """
 
 import json
