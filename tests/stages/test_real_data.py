@@ -107,3 +107,14 @@ def _sklearn_auc(attributes, landslide, config):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000))
     model.fit(attributes[:, train].T, landslide[train])
     return roc_auc_score(landslide[test], model.predict_proba(attributes[:, test].T)[:, 1])
+
+
+def test_the_clear_pair_around_an_event_is_found(on_data):
+    path = str(CONFIGS / "images" / "emilia_romagna.yaml")
+    on_data("ingest", path)
+    on_data("derive", path)
+    ds = cube.open_cube(load(path).cube.location).load()
+    assert ds.time.to_numpy().tolist() == ["2023-04-28", "2023-05-23"]
+    assert ds.role.to_numpy().tolist() == ["pre", "post"]
+    assert (ds.valid.mean(("y", "x")) > 0.98).all()
+    assert ds.reflectance.shape == (2, 4, 128, 128)
