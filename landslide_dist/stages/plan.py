@@ -181,7 +181,9 @@ def _peak_bytes() -> int:
 
 def _plan_ingest(config: RunConfig, calibration: Calibration) -> StagePlan:
     task = IngestBlock.of(config, config.cube.location)
-    input_bytes = sum(int(entry.get("size") or 0) for entry in task.provenance())
+    # Images list their files below each time step.
+    files = [file for entry in task.provenance() for file in entry.get("files", [entry])]
+    input_bytes = sum(int(file.get("size") or 0) for file in files)
     writes = _METADATA_READS + _PER_SHARD * len(task.outputs) + _MARKER
     return _extrapolate(config, "ingest", calibration, input_bytes, writes)
 
