@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 
 from landslide_dist.errors import StoreError
 from landslide_dist.progress import console
-from landslide_dist.store.lock_file import LockFile, open_lock_file
+from landslide_dist.store.lock_file import Content, LockFile, open_lock_file
 from landslide_dist.store.retry import persistently
 
 #: Seconds between two heartbeats.
@@ -79,8 +79,9 @@ class Lock:
         """
         if self._lost.is_set():
             raise StoreError(
-                f"the lock on {self._location!r} was lost: another run took it over, since this "
-                f"one was not seen for {STALE_S:g} s; finished blocks are kept"
+                f"the lock on {self._location!r} was lost: another run took it over, or may, since "
+                f"the store could not be told for {STALE_S:g} s that this one is alive; finished "
+                "blocks are kept"
             )
 
     def __enter__(self) -> "Lock":
@@ -90,20 +91,35 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         self._released.set()
         self._thread.join()
-        if not self._lost.is_set():
+        if persistently(self._ours) is not None:
             persistently(self._file.remove)
 
     def _beat(self) -> None:
+        """Show that we are alive; a store that fails for a while is asked again."""
+        seen = time.monotonic()
         while not self._released.wait(BEAT_S):
-            current = self._file.read()
-            holder = Holder.parse(current.content) if current else None
-            if current is None or holder is None or holder.owner != self._holder.owner:
+            try:
+                current = self._ours()
+                if current is None:
+                    self._lost.set()
+                    return
+                fresh = replace(self._holder, seen=time.time())
+                # Refused also where our own PUT went through and its answer was lost: the next beat
+                # tells who holds it.
+                if self._file.replace(fresh.content(), current):
+                    seen = time.monotonic()
+            except StoreError:
+                pass
+            if time.monotonic() - seen > STALE_S - BEAT_S:
+                # By now others may take it over.
                 self._lost.set()
                 return
-            fresh = replace(self._holder, seen=time.time())
-            if not self._file.replace(fresh.content(), current):
-                self._lost.set()
-                return
+
+    def _ours(self) -> Content | None:
+        """The lock as it is, if it is still this process's."""
+        current = self._file.read()
+        holder = Holder.parse(current.content) if current else None
+        return current if holder and holder.owner == self._holder.owner else None
 
 
 @contextmanager

@@ -19,11 +19,11 @@ _REFUSED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 @dataclass(frozen=True)
 class Content:
-    """A lock as it was read: what it holds, which version, when it was written (Unix time)."""
+    """A lock as it was read: what it holds, when it was written (Unix time), its ETag on S3."""
 
     content: bytes
-    version: str
     written: float
+    etag: str = ""
 
 
 class LockFile(Protocol):
@@ -69,14 +69,14 @@ class LocalLockFile:
         return True
 
     def read(self) -> Content | None:
-        """What is there; its content is its version, since each owner has another."""
+        """What is there."""
         with store_errors(str(self.path)):
             try:
                 content = self.path.read_bytes()
                 written = self.path.stat().st_mtime
             except FileNotFoundError:
                 return None
-        return Content(content, content.hex(), written)
+        return Content(content, written)
 
     def replace(self, content: bytes, current: Content) -> bool:
         """Rewrite it in place, so that all contenders lock the same file."""
@@ -117,16 +117,7 @@ class ObjectLockFile:
 
     def create(self, content: bytes) -> bool:
         """Write it unless it is there."""
-        with store_errors(self.path):
-            try:
-                self.fs.pipe_file(self.path, content, mode="create")
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if not _was_refused(error):
-                    raise
-                return False
-        return True
+        return self._put(content, mode="create")
 
     def read(self) -> Content | None:
         """What is there."""
@@ -138,21 +129,11 @@ class ObjectLockFile:
             except FileNotFoundError:
                 return None
         written = info.get("LastModified") or info["created"]
-        return Content(content, str(info.get("ETag", "")), written.timestamp())
+        return Content(content, written.timestamp(), str(info.get("ETag", "")))
 
     def replace(self, content: bytes, current: Content) -> bool:
         """Rewrite it if its ETag is the one that was read."""
-        condition = {"IfMatch": current.version} if self.is_s3 else {}
-        with store_errors(self.path):
-            try:
-                self.fs.pipe_file(self.path, content, **condition)
-            except FileNotFoundError:
-                return False
-            except OSError as error:
-                if not _was_refused(error):
-                    raise
-                return False
-        return True
+        return self._put(content, **({"IfMatch": current.etag} if self.is_s3 else {}))
 
     def remove(self) -> None:
         """Remove it."""
@@ -160,6 +141,18 @@ class ObjectLockFile:
             self.fs.invalidate_cache()
             if self.fs.exists(self.path):
                 self.fs.rm_file(self.path)
+
+    def _put(self, content: bytes, **condition: str) -> bool:
+        with store_errors(self.path):
+            try:
+                self.fs.pipe_file(self.path, content, **condition)
+            except (FileExistsError, FileNotFoundError):
+                return False
+            except OSError as error:
+                if not _was_refused(error):
+                    raise
+                return False
+        return True
 
 
 def _was_refused(error: OSError) -> bool:

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, replace
 
@@ -11,7 +12,7 @@ import pytest
 from landslide_dist.errors import StoreError
 from landslide_dist.store import lock as lock_module
 from landslide_dist.store.lock import STALE_S, Holder, hold
-from landslide_dist.store.lock_file import open_lock_file
+from landslide_dist.store.lock_file import LocalLockFile, open_lock_file
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -90,6 +91,34 @@ def test_the_heartbeat_shows_and_a_loss_is_noticed(location, monkeypatch):
             lock.check()
     # What another run holds is not removed.
     assert Holder.parse(open_lock_file(location).read().content).stage == "thief"
+
+
+def test_the_heartbeat_outlives_a_store_that_fails_for_a_while(tmp_path, monkeypatch):
+    location = str(tmp_path / "cube.zarr")
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.05)
+    failing = threading.Event()
+    read = LocalLockFile.read
+
+    def shaky(self):
+        if failing.is_set():
+            raise StoreError("busy")
+        return read(self)
+
+    monkeypatch.setattr(LocalLockFile, "read", shaky)
+    with hold(location, "ingest") as lock:
+        failing.set()
+        time.sleep(0.3)
+        failing.clear()
+        time.sleep(0.3)
+        lock.check()
+        assert time.time() - Holder.parse(open_lock_file(location).read().content).seen < 0.25
+        # Others may take over what was not seen for long: the run must stop by itself before.
+        monkeypatch.setattr(lock_module, "STALE_S", 0.2)
+        failing.set()
+        time.sleep(0.5)
+        with pytest.raises(StoreError, match="another run took it over, or may"):
+            lock.check()
+        failing.clear()
 
 
 def contend(location, pid, barrier, queue):
