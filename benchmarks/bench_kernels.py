@@ -15,8 +15,9 @@ import xarray as xr
 from harness import Row, arguments, compare_rates, publish
 from numba import njit
 
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.kernels.terrain import slope
-from landslide_dist.kernels.uphill import ring_offsets, uphill_index
+from landslide_dist.kernels.uphill import uphill_index
 
 PIXEL_M = 10.0
 #: Module -> package of the peers that need installing.

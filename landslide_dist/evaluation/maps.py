@@ -27,8 +27,8 @@ from landslide_dist.evaluation.drawing import (
 from landslide_dist.evaluation.furniture import colour_bar, furnish, legend, scale_bar, style_bar
 from landslide_dist.evaluation.overview import Overview
 from landslide_dist.grid import Window
+from landslide_dist.kernels.rings import ring_offsets, ring_radii
 from landslide_dist.kernels.terrain import hillshade
-from landslide_dist.kernels.uphill import ring_offsets, ring_radii
 from landslide_dist.schema import TRUE_PROBABILITY, UNKNOWN_CODE, UNLABELLED
 from landslide_dist.store.cube import open_cube
 

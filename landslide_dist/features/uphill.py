@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from landslide_dist.features.overlap import as_float, map_with_halo, pixel_size_m
-from landslide_dist.kernels.uphill import index_dtype, ring_radii, uphill_indices
+from landslide_dist.kernels.rings import index_dtype, ring_radii
+from landslide_dist.kernels.uphill import uphill_indices
 
 
 def uphill(dem: xr.DataArray, distances_m: Sequence[float] = (30.0, 100.0, 300.0)) -> xr.DataArray:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from landslide_dist.batch import Batch
 from landslide_dist.config.channels import Channels
 from landslide_dist.errors import DataError
-from landslide_dist.kernels.uphill import ring_offsets
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.schema import OUTSIDE_CODE, UNKNOWN_CODE
 
 

@@ -23,8 +23,9 @@ from scipy import ndimage
 
 from landslide_dist.config.sources import SyntheticSource
 from landslide_dist.grid import Window
+from landslide_dist.kernels.rings import ring_offsets, ring_radii
 from landslide_dist.kernels.terrain import slope
-from landslide_dist.kernels.uphill import ring_offsets, ring_radii, uphill_index
+from landslide_dist.kernels.uphill import uphill_index
 from landslide_dist.sources import geology
 from landslide_dist.sources.fractal import elevation
 

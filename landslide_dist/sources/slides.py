@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from landslide_dist.kernels.uphill import ring_offsets, uphill_index
+from landslide_dist.kernels.rings import ring_offsets
+from landslide_dist.kernels.uphill import uphill_index
 
 #: The highest pixel of this ring says where uphill is.
 DIRECTION_PX = 3

@@ -14,6 +14,7 @@ import aiohttp
 import fsspec
 import pystac
 from botocore.exceptions import BotoCoreError
+from pystac.stac_io import DefaultStacIO
 from pystac.utils import make_absolute_href
 
 from landslide_dist.config.imagery import BAND_IDS, BoaOffset, StacSource
@@ -74,16 +75,12 @@ def stac_scenes(
     return scenes
 
 
-class _AnyStore(pystac.StacIO):
+class _AnyStore(DefaultStacIO):
     """Reads JSON wherever fsspec reaches: local files, http and S3 with the usual settings."""
 
-    def read_text(self, source: Any, *_: Any, **__: Any) -> str:
-        href = source.get_absolute_href() if isinstance(source, pystac.Link) else str(source)
+    def read_text_from_href(self, href: str) -> str:
         with fsspec.open(href, "rt", encoding="utf-8") as file:
             return str(file.read())
-
-    def write_text(self, dest: Any, txt: str, *_: Any, **__: Any) -> None:
-        raise NotImplementedError("catalogues are only read")
 
 
 def _items(path: str) -> Iterable[pystac.Item]:

@@ -9,7 +9,7 @@ from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.split import LEAKY, OF_LABELS
 from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.grid import Grid
-from landslide_dist.kernels.uphill import ring_radii
+from landslide_dist.kernels.rings import ring_radii
 from landslide_dist.models.build import reach_of
 from landslide_dist.store.cube import read_grid
 from landslide_dist.store.location import open_group

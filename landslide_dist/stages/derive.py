@@ -14,8 +14,9 @@ from landslide_dist.config.cluster import check_memory
 from landslide_dist.config.fingerprint import derive_hash, match_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
+from landslide_dist.kernels.rings import index_dtype, ring_radii
 from landslide_dist.kernels.terrain import HALO_PX, slope
-from landslide_dist.kernels.uphill import index_dtype, ring_radii, uphill_indices
+from landslide_dist.kernels.uphill import uphill_indices
 from landslide_dist.progress import console
 from landslide_dist.schema import Variable
 from landslide_dist.stages.match import match

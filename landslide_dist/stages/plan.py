@@ -21,7 +21,7 @@ from landslide_dist import schema
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import worker_shape
 from landslide_dist.grid import Window
-from landslide_dist.kernels.uphill import ring_radii
+from landslide_dist.kernels.rings import ring_radii
 from landslide_dist.progress import console
 from landslide_dist.sources import target_grid
 from landslide_dist.stages.derive import add_derived, derive_task

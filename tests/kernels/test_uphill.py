@@ -5,15 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from landslide_dist.errors import ConfigError
-from landslide_dist.kernels.uphill import (
-    gather,
-    index_dtype,
-    radius_px,
-    ring_offsets,
-    ring_radii,
-    uphill_index,
-    uphill_indices,
-)
+from landslide_dist.kernels.rings import index_dtype, radius_px, ring_offsets, ring_radii
+from landslide_dist.kernels.uphill import gather, uphill_index, uphill_indices
 
 
 def by_definition(elevation, radius):

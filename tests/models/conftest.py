@@ -9,7 +9,7 @@ import torch
 from landslide_dist.batch import Batch
 from landslide_dist.config.categories import inspire
 from landslide_dist.config.channels import Channels
-from landslide_dist.kernels.uphill import ring_offsets
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.schema import OUTSIDE_CODE
 
 RADII_PX = (2, 5)

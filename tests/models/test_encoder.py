@@ -8,7 +8,7 @@ from landslide_dist.batch import Batch
 from landslide_dist.config.categories import Categories
 from landslide_dist.config.channels import Channels
 from landslide_dist.errors import DataError
-from landslide_dist.kernels.uphill import ring_offsets
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.models.encoder import CompactEncoder
 
 STATISTICS = {"slope": (15.0, 8.0), "elevation": (600.0, 250.0), "rain": (900.0, 300.0)}

@@ -4,8 +4,9 @@ import pytest
 from landslide_dist.config.sources import SyntheticSource
 from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Window
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.kernels.terrain import slope
-from landslide_dist.kernels.uphill import ring_offsets, uphill_index
+from landslide_dist.kernels.uphill import uphill_index
 from landslide_dist.sources import geology, hazard
 from landslide_dist.sources.fractal import elevation
 

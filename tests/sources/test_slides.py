@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from landslide_dist.kernels.uphill import ring_offsets
+from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.sources import slides
 
 
