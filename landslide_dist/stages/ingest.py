@@ -96,7 +96,7 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
         console.print(f"ingest: up to date, {location}")
         return
     with hold(location, "ingest") as lock:
-        if exists(location) and not overwrite:
+        if exists(location) and not overwrite and not cube.is_cut_short(location):
             _check_same(location, fingerprint)
         else:
             delete(location)

@@ -24,6 +24,9 @@ from landslide_dist.schema import Variable
 from landslide_dist.store import layout
 from landslide_dist.store.location import codec_errors, open_group, place_of, store_errors
 
+#: Attributes of every cube; with these alone, its creation was cut short.
+_BASIC = {"Conventions": "CF-1.11", "coordinates": "spatial_ref", "creator": "landslide_dist"}
+
 #: Name -> values, numbers or text.
 Coordinates = Mapping[str, Sequence[float] | Sequence[str]]
 
@@ -47,8 +50,7 @@ def create(
         coords: Values of leading coordinates, e.g. ``distance``.
     """
     with store_errors(location):
-        group = open_group(location, "w")
-        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref"})
+        group = open_group(location, "w", _BASIC)
         _write_axes(group, grid)
     add_variables(location, variables, storage, coords, attrs)
 
@@ -75,6 +77,12 @@ def add_variables(
             whole = zarr.consolidate_metadata(group.store)
         # Written last and at once: who finds these attributes finds the arrays as well.
         whole.attrs.update(attrs or {})
+
+
+def is_cut_short(location: str) -> bool:
+    """Whether a group is a cube whose creation was killed: nothing is in it yet."""
+    attributes = open_group(location).attrs.asdict()
+    return attributes.get("creator") == _BASIC["creator"] and attributes.keys() <= _BASIC.keys()
 
 
 def open_cube(location: str) -> xr.Dataset:

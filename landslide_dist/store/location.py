@@ -64,14 +64,24 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     return fs, str(inner)
 
 
-def open_group(location: str, mode: Literal["r", "r+", "a", "w"] = "r") -> zarr.Group:
+def open_group(
+    location: str,
+    mode: Literal["r", "r+", "a", "w"] = "r",
+    attributes: dict[str, Any] | None = None,
+) -> zarr.Group:
     """Open the Zarr group at a location.
+
+    Args:
+        location: Path or URL.
+        mode: As Zarr has it.
+        attributes: Of a new group, there as soon as the group is.
 
     Raises:
         StoreError: It is not there, or cannot be reached or read.
     """
     with store_errors(location):
-        return zarr.open_group(_zarr_store(location, mode == "r"), mode=mode, zarr_format=3)
+        store = _zarr_store(location, mode == "r")
+        return zarr.open_group(store, mode=mode, zarr_format=3, attributes=attributes)
 
 
 def exists(location: str) -> bool:

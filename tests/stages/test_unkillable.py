@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from landslide_dist.store.location import open_group
 from landslide_dist.store.lock import hold
 
 from .conftest import CommandLine
@@ -185,4 +186,14 @@ def test_a_second_run_on_one_cube_is_refused(command_line, begun, undisturbed):
         refused = command_line("derive", begun, status=2)
     assert "is being written by `ingest`" in refused.stderr
     command_line("derive", begun)
+    assert contents(command_line.folder / "cube.zarr") == undisturbed
+
+
+def test_a_creation_cut_short_is_begun_again(command_line, settings, undisturbed):
+    config = command_line.write(settings)
+    location = str(command_line.folder / "cube.zarr")
+    attributes = {"Conventions": "CF-1.11", "coordinates": "spatial_ref"}
+    open_group(location, "w", {**attributes, "creator": "landslide_dist"})
+    command_line("ingest", config)
+    command_line("derive", config)
     assert contents(command_line.folder / "cube.zarr") == undisturbed

@@ -148,3 +148,20 @@ def test_a_damaged_shard_is_one_clear_line(tmp_path):
     shard.write_bytes(shard.read_bytes()[:-7] + b"damaged")
     with pytest.raises(StoreError, match="holds a damaged shard"):
         cube.read_window(array, window, np.nan)
+
+
+def test_a_cube_whose_creation_was_killed_is_told_from_others(tmp_path):
+    location = str(tmp_path / "cube.zarr")
+    killed = pytest.MonkeyPatch()
+    killed.setattr(cube, "_write_axes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        cube.create(location, GRID, [schema.ELEVATION], STORAGE, {"title": "whole"})
+    killed.undo()
+    assert cube.is_cut_short(location)
+    cube.create(location, GRID, [schema.ELEVATION], STORAGE, {"title": "whole"})
+    assert not cube.is_cut_short(location)
+    # A stranger's group is never taken for ours.
+    open_group(str(tmp_path / "other.zarr"), "w", {"title": "mine"})
+    open_group(str(tmp_path / "bare.zarr"), "w")
+    assert not cube.is_cut_short(str(tmp_path / "other.zarr"))
+    assert not cube.is_cut_short(str(tmp_path / "bare.zarr"))
