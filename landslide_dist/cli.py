@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,24 @@ def ingest(
     from landslide_dist.stages.ingest import ingest as stage
 
     stage(run_config, overwrite)
+
+
+@app.command(name="import")
+def import_(
+    format_: Annotated[
+        Literal["veneto-hdf5"], typer.Argument(metavar="FORMAT", help="Published data set.")
+    ],
+    config: Config,
+    set_: Set = None,
+    cluster: Cluster = None,
+    print_config: PrintConfig = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read a published data set into the cube: ingest of a config whose source it is."""
+    run_config = _load(config, set_, cluster, print_config)
+    from landslide_dist.stages.ingest import import_published
+
+    import_published(run_config, format_, overwrite)
 
 
 @app.command()
@@ -165,6 +183,15 @@ def experiment(config: Config, set_: Set = None, print_config: PrintConfig = Fal
     """Cross-validate every model over folds of several kinds of split, side by side."""
     run_config = _load(config, set_, None, print_config)
     from landslide_dist.stages.experiment import experiment as stage
+
+    stage(run_config)
+
+
+@app.command()
+def search(config: Config, set_: Set = None, print_config: PrintConfig = False) -> None:
+    """Choose learning rates, optimisers and looking distances by cross-validation."""
+    run_config = _load(config, set_, None, print_config)
+    from landslide_dist.stages.search import search as stage
 
     stage(run_config)
 

@@ -19,3 +19,7 @@ class DataError(LandslideDistError):
 
 class StoreError(LandslideDistError):
     """A store cannot be reached, opened, locked or written."""
+
+
+class ProcessError(LandslideDistError):
+    """A process that works together with this one is gone."""

@@ -23,10 +23,11 @@ def match_hash(config: RunConfig, ingested: str) -> str:
     return config_hash(config.cube.matching, {"ingested": ingested})
 
 
-def model_hash(config: RunConfig, name: str, derived: str) -> str:
+def model_hash(config: RunConfig, name: str, derived: str, buffer_px: int) -> str:
     """What a trained model depends on: cube, split, patches, its own settings, its LLR's."""
     return config_hash(
-        {"derived": derived},
+        # The buffer as it is: by default it is as wide as the models of the run see.
+        {"derived": derived, "buffer_px": buffer_px},
         config.split,
         config.patches,
         config.models[name],

@@ -1,5 +1,6 @@
 """Models and their training hyper-parameters; the defaults are table 1 of the LACNN paper."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,13 +9,47 @@ from landslide_dist.config.base import Config
 
 
 class AlignedFeatures(Config):
-    """Which channels are gathered uphill."""
+    """Which channels are gathered uphill, and at which distances."""
 
     features: tuple[str, ...] | None = Field(
         None, description="channel names; null: chosen from an LLR checkpoint"
     )
     llr: str = Field("llr", description="model of this run, or checkpoint path, to choose from")
     min_weight: float = Field(0.2, ge=0, description="|LLR weight| from which a channel is taken")
+    looking_distances_m: tuple[float, ...] | None = Field(
+        None, min_length=1, description="some of the cube's looking distances; null: all of them"
+    )
+
+    def distances_of(self, cube_m: Collection[float]) -> tuple[float, ...]:
+        """The looking distances of a model on a cube, in the cube's order.
+
+        Args:
+            cube_m: Looking distances of the cube.
+
+        Raises:
+            ValueError: The cube has not all of them; says which it has.
+        """
+        if self.looking_distances_m is None:
+            return tuple(cube_m)
+        return chosen_distances(self.looking_distances_m, cube_m)
+
+
+def chosen_distances(chosen_m: Collection[float], cube_m: Collection[float]) -> tuple[float, ...]:
+    """Some of a cube's looking distances, in the cube's order.
+
+    Raises:
+        ValueError: One is not the cube's, or is named twice.
+    """
+    listed = ", ".join(f"{distance:g}" for distance in cube_m)
+    for distance in chosen_m:
+        if distance not in cube_m:
+            raise ValueError(
+                f"looking distance {distance:g} m is not among the cube's ({listed} m); choose of "
+                "those or add it to cube.looking_distances_m"
+            )
+    if len(set(chosen_m)) != len(chosen_m):
+        raise ValueError(f"looking distances {list(chosen_m)} name one twice")
+    return tuple(distance for distance in cube_m if distance in chosen_m)
 
 
 class NaiveConfig(Config):
@@ -105,6 +140,7 @@ ModelConfig = Annotated[
     Field(discriminator="kind"),
 ]
 AlignedModel = LANNConfig | LACNNConfig
+FittedModel = LLRConfig | NNConfig | LANNConfig | CNNConfig | LACNNConfig
 
 
 def paper_models() -> dict[str, ModelConfig]:

@@ -32,6 +32,14 @@ class RunPaths:
         """The checkpoint with the best validation loss."""
         return f"{self.model_dir(model)}/best.ckpt"
 
+    def unfinished(self, model: str) -> str:
+        """The best checkpoint so far of a training that is under way."""
+        return f"{self.model_dir(model)}/unfinished.ckpt"
+
+    def history(self, model: str) -> str:
+        """Losses and learning rate of every epoch, JSON."""
+        return f"{self.model_dir(model)}/history.json"
+
     def prediction(self, model: str) -> str:
         """Zarr group of the predicted probability."""
         return f"{self.run_dir}/predictions/{model}.zarr"
@@ -52,5 +60,41 @@ class RunPaths:
 
     @property
     def experiment(self) -> str:
-        """Cross-validation scores, JSON."""
+        """Scores of all divisions and their summary, JSON."""
         return f"{self.run_dir}/experiment.json"
+
+    @property
+    def experiment_page(self) -> str:
+        """The self-contained page of the experiment, HTML."""
+        return f"{self.run_dir}/experiment.html"
+
+    @property
+    def experiment_dir(self) -> str:
+        """What an experiment keeps: a run of its own for each division, and figures."""
+        return f"{self.run_dir}/experiment"
+
+    def experiment_table(self, suffix: str) -> str:
+        """The paper's table 2, ``md`` or ``csv``."""
+        return f"{self.run_dir}/table2.{suffix}"
+
+    def experiment_figure(self, name: str) -> str:
+        """A figure of the experiment's page."""
+        return f"{self.experiment_dir}/{name}.png"
+
+    def part_scores(self, model: str) -> str:
+        """Counts of the pixels of each part, as an experiment keeps them."""
+        return f"{self.model_dir(model)}/scores.npz"
+
+    def window_map(self, model: str) -> str:
+        """Probability of the window that an experiment shows."""
+        return f"{self.model_dir(model)}/window.npz"
+
+    @property
+    def search(self) -> str:
+        """Every setting that `search` tried and its held-out loss, JSON."""
+        return f"{self.run_dir}/search.json"
+
+    @property
+    def tuned(self) -> str:
+        """The run with the best settings that `search` found, YAML."""
+        return f"{self.run_dir}/tuned.yaml"

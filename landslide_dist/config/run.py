@@ -11,6 +11,7 @@ from landslide_dist.config.categories import Categories, inspire, synthetic
 from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
 from landslide_dist.config.model import AlignedModel, LLRConfig, ModelConfig, paper_models
+from landslide_dist.config.search import SearchConfig
 from landslide_dist.config.sources import CategoricalVariable, Sources
 from landslide_dist.config.split import PatchConfig, SplitConfig
 from landslide_dist.config.training import (
@@ -36,6 +37,7 @@ class RunConfig(Config):
     predict: PredictConfig = PredictConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     experiment: ExperimentConfig | None = Field(None, description="what `experiment` runs")
+    search: SearchConfig | None = Field(None, description="what `search` tries")
     cluster: ClusterConfig | None = Field(None, description="null: threads of this process")
 
     @field_validator("models")
@@ -60,10 +62,25 @@ class RunConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _distances_are_the_cubes(self) -> "RunConfig":
+        distances_m = self.cube.looking_distances_m
+        for name, model in self.models.items():
+            if isinstance(model, AlignedModel):
+                try:
+                    model.aligned.distances_of(distances_m)
+                except ValueError as error:
+                    raise ValueError(f"models.{name}.aligned: {error}") from error
+        if self.search is not None:
+            self.search.check(self.models, distances_m)
+        return self
+
     def categories(self) -> dict[str, Categories]:
         """Code list of every categorical variable, in channel order."""
         if self.sources.synthetic is not None:
             return dict(synthetic())
+        if self.sources.published is not None:
+            return dict(inspire())
         return {name: _resolve(name, v) for name, v in self.sources.categorical.items()}
 
     def training_order(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What users bring: rasters, vector maps, points, a study area; or a synthetic region."""
+"""What users bring: rasters, vector maps, points, a study area; the paper's; or a synthetic one."""
 
 from typing import Annotated, Any, Literal
 
@@ -89,6 +89,33 @@ class SyntheticSource(Config):
     )
 
 
+class PublishedElevation(Config):
+    """How the standardised elevation of a published file becomes metres: x std_m + mean_m."""
+
+    mean_m: float = Field(description="mean that was subtracted; 0 where the file is in metres")
+    std_m: float = Field(gt=0, description="deviation divided by; 1 where the file is in metres")
+    valid_range: tuple[float, float] = Field(
+        (-500.0, 9000.0), description="metres outside become nodata"
+    )
+
+
+class PublishedSource(Config):
+    """The HDF5 file of the LACNN paper: features, classes one-hot, and landslides, 94 + 1 planes.
+
+    Its arrays have neither CRS nor transform: cube.grid gives them, at the file's size.
+    """
+
+    kind: Literal["veneto-hdf5"]
+    path: str = Field(description="file path; $NAME is taken from the environment")
+    region: str = Field("Veneto", description="group that holds `data` and `gt`")
+    elevation: PublishedElevation | None = Field(
+        None, description="how feature 93 becomes metres; null: sources.elevation is read instead"
+    )
+    filled_columns_px: int = Field(
+        0, ge=0, description="columns at the right that only mirror others: no data"
+    )
+
+
 def _raster_by_default(source: Any) -> Any:
     """A source without ``kind`` is a raster."""
     return {"kind": "raster", **source} if isinstance(source, dict) else source
@@ -117,6 +144,9 @@ class Sources(Config):
     """Everything that `ingest` reads."""
 
     synthetic: SyntheticSource | None = Field(None, description="a made-up region; excludes files")
+    published: PublishedSource | None = Field(
+        None, description="the paper's data set; only elevation and reflectance go beside it"
+    )
     elevation: RasterSource | None = Field(None, description="digital elevation model, metres")
     categorical: dict[str, CategoricalVariable] = Field(
         default_factory=dict, description="categorical maps, in channel order"
@@ -146,9 +176,11 @@ class Sources(Config):
     @model_validator(mode="after")
     def _files_or_synthetic(self) -> "Sources":
         given = self.elevation or self.categorical or self.continuous or self.inventory
-        if self.synthetic is not None and (given or self.reflectance):
+        if self.synthetic is not None and (given or self.reflectance or self.published):
             raise ValueError("give either synthetic or files, not both")
-        if self.synthetic is None and self.elevation is None:
+        if self.published is not None:
+            self._check_published(self.published)
+        elif self.synthetic is None and self.elevation is None:
             raise ValueError("elevation is missing")
         if self.study_area is not None and self.inventory is None:
             raise ValueError("study_area bounds the labels of an inventory; give inventory too")
@@ -159,3 +191,15 @@ class Sources(Config):
                     f"({', '.join(inspire())}); give categories.codes"
                 )
         return self
+
+    def _check_published(self, published: PublishedSource) -> None:
+        if self.categorical or self.continuous or self.inventory:
+            raise ValueError(
+                "published brings its own maps and landslides; "
+                "only elevation and reflectance go beside it"
+            )
+        if (self.elevation is None) == (published.elevation is None):
+            raise ValueError(
+                "give either published.elevation, how feature 93 of the file becomes metres, "
+                "or elevation, the DEM itself"
+            )

@@ -70,3 +70,9 @@ class PatchConfig(Config):
     oversample: int = Field(
         5, ge=1, description="times an epoch that a patch with a landslide in its core appears"
     )
+    num_lanes: int = Field(
+        16, ge=1, description="queues that patches are dealt to: the most processes that can train"
+    )
+    block_cores: int | None = Field(
+        None, ge=1, description="side, in cores, of what streaming reads at a time; null: by size"
+    )

@@ -8,10 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from landslide_dist.evaluation.score import BEST_REACHABLE
 
 DPI = 160
+#: Of pictures that journals print.
+PRINT_DPI = 300
+#: Pixels of a picture for print on a side of one on a screen.
+SCREEN_STEP = 2
+#: Width of a page.
+PAGE_WIDTH_IN = 7.5
 INK, SOFT, FAINT = "#22262b", "#6b7280", "#e3e6ea"
 #: Okabe and Ito (2008), without the yellow that vanishes on white.
 PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6d3b", "#3b3b98")
@@ -42,15 +49,27 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return figure
 
 
-def png(figure: Figure) -> bytes:
+def png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as PNG; without time or version, so runs are alike.
 
     Cut to what is drawn: axes of fixed aspect leave room on some sides and lack it on others.
     """
     buffer = io.BytesIO()
     figure.savefig(
-        buffer, format="png", bbox_inches="tight", pad_inches=0.08, metadata={"Software": None}
+        buffer,
+        format="png",
+        dpi=dpi,
+        bbox_inches="tight",
+        pad_inches=0.08,
+        metadata={"Software": None},
     )
+    return buffer.getvalue()
+
+
+def smaller(picture: bytes) -> bytes:
+    """A picture for print at the size that a screen shows, PNG bytes."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").reduce(SCREEN_STEP).save(buffer, "png")
     return buffer.getvalue()
 
 

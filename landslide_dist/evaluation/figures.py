@@ -29,7 +29,7 @@ def roc_figure(scores: Scores, part: str) -> bytes:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
     _curves(axes, scores, part, kernel.roc_curve, kernel.auc)
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
-    _legend(axes, "AUC", "lower right")
+    legend(axes, "AUC", "lower right")
     return png(figure)
 
 
@@ -50,7 +50,7 @@ def precision_recall_figure(scores: Scores, part: str) -> bytes:
         axes.set_ylim(0, _highest_precision(counts))
     _curves(axes, scores, part, kernel.precision_recall_curve, kernel.average_precision)
     axes.set_xlim(0, 1)
-    _legend(axes, "average precision", "upper right")
+    legend(axes, "average precision", "upper right")
     return png(figure)
 
 
@@ -82,7 +82,7 @@ def reliability_figure(scores: Scores, part: str) -> bytes:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
         axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    _legend(axes, "calibration error", "best")
+    legend(axes, "calibration error", "best")
     return png(figure)
 
 
@@ -98,7 +98,7 @@ def rate_figure(scores: Scores, part: str) -> bytes:
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _legend(axes, "found in 10 % of the area", "lower right", as_percent=True)
+    legend(axes, "found in 10 % of the area", "lower right", as_percent=True)
     return png(figure)
 
 
@@ -124,17 +124,18 @@ def _thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return curve.x[kept], curve.y[kept]
 
 
-def _legend(axes: Axes, title: str, place: Place, as_percent: bool = False) -> None:
+def legend(axes: Axes, title: str, place: Place, as_percent: bool = False) -> None:
+    """Names of the lines with a score each."""
     handles, labels = axes.get_legend_handles_labels()
     if as_percent:
         pairs = (label.rsplit("  ", 1) for label in labels)
         labels = [f"{name}  {float(value):.0%}" for name, value in pairs]
-    legend = axes.legend(
+    box = axes.legend(
         handles, labels, title=title, fontsize=8, title_fontsize=8, loc=place, labelcolor=INK,
         framealpha=0.85, edgecolor="none",
     )  # fmt: skip
-    legend.get_title().set_color(SOFT)
-    legend.set_alignment("left")
+    box.get_title().set_color(SOFT)
+    box.set_alignment("left")
 
 
 def _highest_precision(counts: list[ScoreCounts]) -> float:

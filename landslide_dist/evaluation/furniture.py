@@ -1,5 +1,7 @@
 """What surrounds a map: scale bar, north arrow, legend, colour bar."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
@@ -7,6 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -19,11 +22,11 @@ from landslide_dist.evaluation.overview import Overview
 HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 
-def legend(axes: Axes, handles: list[Patch]) -> None:
+def legend(axes: Axes, handles: Sequence[Patch | Line2D]) -> None:
     """Names of colours, below the map."""
     if handles:
         axes.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7,
+            handles=list(handles), loc="upper left", bbox_to_anchor=(0, 0), ncols=2, fontsize=7,
             frameon=False, handlelength=1.1, labelcolor=INK, borderaxespad=0.3,
         )  # fmt: skip
 

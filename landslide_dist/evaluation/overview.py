@@ -5,7 +5,7 @@ value, or the one in their middle (codes and indices have no mean). Shards need 
 the step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,19 @@ from landslide_dist.store.location import open_group, store_errors
 
 #: Longest side of a picture, pixels.
 MAX_PX = 1200
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a split.
+
+    Attributes:
+        location: Group that holds ``split``.
+        values: Its values there.
+    """
+
+    location: str
+    values: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -70,14 +83,37 @@ class Overview:
             place = self._place(window)
             total[place] += self._fold(np.add, np.where(finite, block, 0.0), window)
             count[place] += self._fold(np.add, finite.astype(np.float64), window)
-        with np.errstate(invalid="ignore"):
-            return (total / np.where(count > 0, count, np.nan)).astype(np.float32)
+        return _mean(total, count)
 
-    def holds(self, name: str, value: int) -> NDArray[np.bool_]:
-        """Where any raster pixel has this value, so that what is thin does not vanish."""
+    def shrunk(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean of the finite ones among values of all raster pixels of the window."""
+        window = Window(0, 0, *self.window.shape)
+        finite = np.isfinite(values)
+        total = self._fold(np.add, np.where(finite, values, 0.0).astype(np.float64), window)
+        count = self._fold(np.add, finite.astype(np.float64), window)
+        return _mean(total, count)
+
+    def holds(
+        self,
+        name: str,
+        values: Collection[int],
+        location: str | None = None,
+        part: Part | None = None,
+    ) -> NDArray[np.bool_]:
+        """Where any raster pixel has one of these values, so that what is thin does not vanish.
+
+        Args:
+            name: Variable.
+            values: The values.
+            location: Group that holds it, on the cube's grid; by default the cube.
+            part: Only its pixels count; None for all.
+        """
         found = np.zeros(self.shape, dtype=bool)
-        for window, block in self._blocks(name, None):
-            found[self._place(window)] |= self._fold(np.logical_or, block == value, window)
+        for window, block in self._blocks(name, location):
+            hit = np.isin(block, sorted(values))
+            if part is not None:
+                hit &= np.isin(self._read("split", part.location, window), sorted(part.values))
+            found[self._place(window)] |= self._fold(np.logical_or, hit, window)
         return found
 
     def middle(
@@ -108,13 +144,21 @@ class Overview:
         self, name: str, location: str | None, leading: int | None = None
     ) -> Iterator[tuple[Window, NDArray[Any]]]:
         """The shown part of every shard: where it lies in the shown window, and its pixels."""
-        array = self._array(name, location)
         for shard in cube.shard_windows(self.location):
             shown = shard.intersect(self.window)
             if shown.height and shown.width:
-                with store_errors(location or self.location):
-                    index = shown.slices if leading is None else (leading, *shown.slices)
-                    yield shown.relative_to(self.window), np.asarray(array[index])
+                window = shown.relative_to(self.window)
+                yield window, self._read(name, location, window, leading)
+
+    def _read(
+        self, name: str, location: str | None, window: Window, leading: int | None = None
+    ) -> NDArray[Any]:
+        """Pixels of a window that is counted from the corner of the shown one."""
+        y0, x0 = self.window.y0 + window.y0, self.window.x0 + window.x0
+        index = Window(y0, x0, *window.shape).slices
+        with store_errors(location or self.location):
+            array = self._array(name, location)
+            return np.asarray(array[index if leading is None else (leading, *index)])
 
     def _place(self, window: Window) -> tuple[slice, slice]:
         return (
@@ -129,3 +173,8 @@ class Overview:
             cuts = [0, *range(first - start, stop - start, self.step)]
             block = ufunc.reduceat(block, cuts, axis=axis)
         return block
+
+
+def _mean(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float32]:
+    with np.errstate(invalid="ignore"):
+        return (total / np.where(count > 0, count, np.nan)).astype(np.float32)

@@ -11,10 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from landslide_dist import __version__
 from landslide_dist.evaluation import figures, maps
 from landslide_dist.evaluation.drawing import BASELINES
+from landslide_dist.evaluation.overview import Overview
+from landslide_dist.evaluation.panel import model_panel, telling_window, true_probability
 from landslide_dist.evaluation.score import BEST_REACHABLE, ModelScores, to_metrics
 from landslide_dist.patches.audit import SplitAudit
 from landslide_dist.store.location import open_group
 
+#: Side of the window that shows all models, raster pixels.
+PANEL_PX = 512
 #: Columns of the table: heading, how it is read from a part's metrics, whether less is better.
 _COLUMNS = (
     ("NLL", "nll", True),
@@ -68,13 +72,11 @@ def render_report(
         audit: What the parts see of each other.
         config_yaml: The whole configuration.
     """
-    loader = PackageLoader("landslide_dist.evaluation", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     best = _best_model(scores, predictions)
     inputs = cast("list[dict[str, Any]]", open_group(cube_location).attrs["source"])
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         title=title,
-        version=__version__,
         columns=[heading for heading, _, _ in _COLUMNS],
         rows=_rows(scores),
         parts=_part_sizes(scores),
@@ -88,7 +90,7 @@ def render_report(
             Picture(
                 "All models on one window",
                 "One colour scale for all, so that the maps can be compared.",
-                maps.model_panel(cube_location, predictions),
+                _panel(cube_location, predictions),
             ),
             Picture(
                 "Partition",
@@ -107,6 +109,20 @@ def render_report(
         cube=cube_location,
         config=config_yaml,
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """A page of this package, filled in."""
+    loader = PackageLoader("landslide_dist.evaluation", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return environment.get_template(template).render(version=__version__, **values)
+
+
+def _panel(cube_location: str, predictions: Mapping[str, str]) -> bytes:
+    window = telling_window(cube_location, PANEL_PX)
+    overview = Overview.of(cube_location, PANEL_PX, window)
+    shown = {name: overview.mean("probability", place) for name, place in predictions.items()}
+    return model_panel(overview, shown | true_probability(overview))
 
 
 def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:

@@ -126,7 +126,7 @@ def _part_metrics(model: ModelScores, part: str) -> dict[str, Any]:
         },
         "intervals": {k: list(v) for k, v in model.intervals.items()} if part == "test" else {},
     }
-    plain: dict[str, Any] = _null_for_nan(metrics)
+    plain: dict[str, Any] = null_for_nan(metrics)
     return plain
 
 
@@ -136,11 +136,12 @@ def _at(counts: ScoreCounts, threshold: float) -> dict[str, float]:
     return dict.fromkeys(found, math.nan) if math.isnan(threshold) else found
 
 
-def _null_for_nan(value: Any) -> Any:
+def null_for_nan(value: Any) -> Any:
+    """Plain data with None in place of what is undefined: JSON has no NaN."""
     if isinstance(value, dict):
-        return {key: _null_for_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_null_for_nan(inner) for inner in value]
+        return {key: null_for_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [null_for_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -156,8 +156,11 @@ def predict_region(
 def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[float]) -> None:
     """Refuse to run a model on a cube that it was not made for.
 
+    A model that looks at some of its cube's distances alone finds them by their place in
+    ``uphill``: it needs the whole list to be the same, as any model does.
+
     Args:
-        metadata: Of the checkpoint.
+        metadata: Of the checkpoint: looking distances of the cube it was trained on.
         grid: Of the cube.
         distances_m: Looking distances of the cube.
 
@@ -167,8 +170,8 @@ def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[fl
     trained = tuple(metadata["looking_distances_m"])
     if trained != tuple(distances_m):
         raise DataError(
-            f"the model looks at {trained} m but the cube has {tuple(distances_m)} m; derive the "
-            "cube with the model's distances"
+            f"the model was trained on a cube of looking distances {trained} m but this one has "
+            f"{tuple(distances_m)} m; derive it with the model's distances"
         )
     if not np.isclose(metadata["pixel_m"], grid.pixel_m, rtol=1e-3):
         raise DataError(

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.model import (
@@ -29,7 +29,7 @@ def build_model(
     config: ModelConfig,
     channels: Channels,
     statistics: Mapping[str, tuple[float, float]],
-    radii_px: tuple[int, ...],
+    radii_px: Mapping[float, int],
     share: float,
     aligned_features: tuple[str, ...] | None = None,
 ) -> SusceptibilityModel:
@@ -40,20 +40,22 @@ def build_model(
         channels: Which channels it sees.
         statistics: Mean and standard deviation of each continuous variable over the training
             pixels.
-        radii_px: Ring radius of each looking distance of the cube.
+        radii_px: Looking distance of the cube, metres -> radius of its ring.
         share: Share of landslides among the labelled training pixels.
         aligned_features: Channels that are gathered uphill; None: the list in the config. Models
             that do not look uphill leave it alone.
 
     Raises:
-        ConfigError: Aligned features are missing or unknown, or the network has no level.
+        ConfigError: Aligned features are missing or unknown, a looking distance is not the cube's,
+            or the network has no level.
         DataError: A continuous variable is constant, or there are no landslides, in training.
     """
     features: tuple[str, ...] = ()
     if isinstance(config, AlignedModel):
         chosen = aligned_features if aligned_features is not None else config.aligned.features
         features = _checked_features(config.kind, chosen, channels, radii_px)
-    return assemble(Recipe(config, channels, statistics, radii_px, share, features))
+    of_cube, of_model = tuple(radii_px.values()), aligned_radii(config, radii_px)
+    return assemble(Recipe(config, channels, statistics, of_cube, share, features, of_model))
 
 
 def assemble(recipe: Recipe) -> SusceptibilityModel:
@@ -70,7 +72,11 @@ def assemble(recipe: Recipe) -> SusceptibilityModel:
     if isinstance(config, RandomConfig):
         return Random(recipe, config.seed)
     encoder = CompactEncoder(
-        recipe.channels, recipe.statistics, recipe.radii_px, recipe.aligned_features
+        recipe.channels,
+        recipe.statistics,
+        recipe.radii_px,
+        recipe.aligned_features,
+        recipe.aligned_radii_px,
     )
     num_channels = len(encoder.names)
     network: PixelNetwork | UNet
@@ -82,13 +88,35 @@ def assemble(recipe: Recipe) -> SusceptibilityModel:
     return EncodedModel(recipe, encoder, network)
 
 
-def reach_of(config: ModelConfig, radii_px: Sequence[int]) -> int:
-    """How far from a pixel a model can see, halo and uphill look together, without building it.
+def aligned_radii(config: ModelConfig, radii_px: Mapping[float, int]) -> tuple[int, ...]:
+    """Radii of the rings that a model looks at, ascending; none if it does not look uphill.
+
+    Args:
+        config: Which model.
+        radii_px: Looking distance of the cube, metres -> radius of its ring.
 
     Raises:
-        ConfigError: The network has no level.
+        ConfigError: A looking distance is not the cube's.
     """
-    reach_px = max(radii_px, default=0) if isinstance(config, AlignedModel) else 0
+    if not isinstance(config, AlignedModel):
+        return ()
+    try:
+        return tuple(radii_px[distance] for distance in config.aligned.distances_of(radii_px))
+    except ValueError as error:
+        raise ConfigError(f"{config.kind}: {error}") from error
+
+
+def reach_of(config: ModelConfig, radii_px: Mapping[float, int]) -> int:
+    """How far from a pixel a model can see, halo and uphill look together, without building it.
+
+    Args:
+        config: Which model.
+        radii_px: Looking distance of the cube, metres -> radius of its ring.
+
+    Raises:
+        ConfigError: The network has no level, or a looking distance is not the cube's.
+    """
+    reach_px = max(aligned_radii(config, radii_px), default=0)
     if isinstance(config, CNNConfig | LACNNConfig):
         _check_widths(config)
         reach_px += unet_halo_px(len(config.widths))
@@ -129,7 +157,7 @@ def _hidden(config: LLRConfig | NNConfig | LANNConfig) -> tuple[int, ...]:
 
 
 def _checked_features(
-    kind: str, features: tuple[str, ...] | None, channels: Channels, radii_px: tuple[int, ...]
+    kind: str, features: tuple[str, ...] | None, channels: Channels, radii_px: Mapping[float, int]
 ) -> tuple[str, ...]:
     if features is None:
         raise ConfigError(

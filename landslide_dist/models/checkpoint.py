@@ -24,7 +24,7 @@ from landslide_dist.models.susceptibility import SusceptibilityModel
 _FORMAT = "landslide_dist model"
 _FORMAT_VERSION = 1
 #: How torch reports damaged and foreign files.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
     AssertionError,
@@ -154,7 +154,7 @@ def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:
             # Foreign pickles make torch warn before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
             bundle = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(
             f"checkpoint {origin!r} is damaged or not a landslide-dist model; train it again"
         ) from error

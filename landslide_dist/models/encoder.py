@@ -25,14 +25,15 @@ class CompactEncoder(nn.Module):
     Attributes:
         names: One name a channel; aligned ones as ``lithology=clay, uphill 30 px``.
         inputs: Cube variables that are read.
-        reach_px: How far the uphill look reaches: the largest radius, or 0 without aligned
-            features.
+        reach_px: How far the uphill look reaches: the largest radius that features are gathered
+            at, or 0 without aligned features.
 
     Args:
         channels: Which channels, in which order.
         statistics: Mean and standard deviation of each continuous variable.
         radii_px: Ring radius of each looking distance of the cube.
         aligned_features: Names of the channels that are gathered uphill.
+        aligned_radii_px: Of ``radii_px``, those that they are gathered at; None for all.
     """
 
     mean: Tensor
@@ -44,14 +45,16 @@ class CompactEncoder(nn.Module):
         statistics: Mapping[str, tuple[float, float]],
         radii_px: Sequence[int] = (),
         aligned_features: Sequence[str] = (),
+        aligned_radii_px: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        radii_px = tuple(radii_px) if aligned_features else ()
+        looked_at = tuple(radii_px if aligned_radii_px is None else aligned_radii_px)
+        looked_at = looked_at if aligned_features else ()
         self.continuous = channels.continuous
-        self.inputs = channels.variables + (("uphill",) if radii_px else ())
-        self.reach_px = max(radii_px, default=0)
+        self.inputs = channels.variables + (("uphill",) if looked_at else ())
+        self.reach_px = max(looked_at, default=0)
         self.names = channels.names + tuple(
-            f"{name}, uphill {radius} px" for radius in radii_px for name in aligned_features
+            f"{name}, uphill {radius} px" for radius in looked_at for name in aligned_features
         )
         # Buffers are remade from the recipe, so the weights of a checkpoint are weights alone.
         mean, std = zip(*(statistics[variable] for variable in self.continuous), strict=True)
@@ -59,7 +62,8 @@ class CompactEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.here = ChannelWriter(channels, channels.names)
         self.uphill = ChannelWriter(channels, aligned_features)
-        self.rings = nn.ModuleList(Ring(radius) for radius in radii_px)
+        self.num_distances = len(radii_px)
+        self.rings = nn.ModuleList(Ring(r, plane=tuple(radii_px).index(r)) for r in looked_at)
 
     def forward(self, batch: Batch) -> Tensor:
         """Expand a batch.
@@ -68,9 +72,10 @@ class CompactEncoder(nn.Module):
             batch: Planes over the core and its context, which is at least ``reach_px``.
 
         Returns:
-            Float32 ``(sample, channel, y, x)`` over the core and ``context_px - reach_px`` around
-            it, laid out with the channels innermost (``torch.channels_last``): convolutions and
-            linear layers run up to twice as fast on it, on CPUs too.
+            ``(sample, channel, y, x)`` over the core and ``context_px - reach_px`` around it,
+            float32, or autocast's dtype, to which the network would round anyway. The channels lie
+            innermost (``torch.channels_last``): convolutions and linear layers run up to twice as
+            fast on that, on CPUs too.
 
         Raises:
             DataError: The cube has another number of looking distances.
@@ -81,7 +86,7 @@ class CompactEncoder(nn.Module):
             planes[name] = standardised.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
         inner = {name: self._crop(plane) for name, plane in planes.items()}
         shape = inner[self.continuous[0]].shape
-        out = self.mean.new_zeros((*shape, len(self.names)))
+        out = self._zeros(shape)
         start, size = self.here.num_channels, self.uphill.num_channels
         self.here(out[..., :start], inner)
         for i, index in enumerate(self._uphill_indices(batch)):
@@ -97,21 +102,29 @@ class CompactEncoder(nn.Module):
             where: ``(sample, y, x)`` bool over the cores.
 
         Returns:
-            Float32 ``(pixel, channel)``, pixels in row order.
+            ``(pixel, channel)`` of the same dtype, pixels in row order.
         """
         sample, y, x = where.nonzero(as_tuple=True)
         height, width = batch.planes[self.continuous[0]].shape[-2:]
         row = sample * height + y + batch.context_px
         own = (row * width + x + batch.context_px)[None]
         here = UphillIndex(own, torch.zeros_like(own, dtype=torch.bool))
-        out = self.mean.new_zeros((*own.shape, len(self.names)))
+        out = self._zeros(own.shape)
         start, size = self.here.num_channels, self.uphill.num_channels
         self.here(out[..., :start], self._taken(batch, self.here.variables, here))
         for i, ring in enumerate(self._rings(batch)):
-            positions = here.take(batch.planes["uphill"][:, i].to(torch.int32).reshape(1, -1))
+            plane = batch.planes["uphill"][:, ring.plane]
+            positions = here.take(plane.to(torch.int32).reshape(1, -1))
             gathered = self._taken(batch, self.uphill.variables, ring.look(positions, own, width))
             self.uphill(out[..., start + i * size : start + (i + 1) * size], gathered)
         return out[0]
+
+    def _zeros(self, shape: torch.Size) -> Tensor:
+        device = self.mean.device
+        dtype = self.mean.dtype
+        if torch.is_autocast_enabled(device.type):
+            dtype = torch.get_autocast_dtype(device.type)
+        return torch.zeros((*shape, len(self.names)), dtype=dtype, device=device)
 
     def _taken(
         self, batch: Batch, variables: Sequence[str], index: "UphillIndex"
@@ -129,10 +142,10 @@ class CompactEncoder(nn.Module):
         if not self.rings:
             return []
         uphill = batch.planes["uphill"]
-        if uphill.shape[1] != len(self.rings):
+        if uphill.shape[1] != self.num_distances:
             raise DataError(
                 f"the cube has {uphill.shape[1]} looking distances but the model was made for "
-                f"{len(self.rings)}; derive the cube with the model's distances"
+                f"{self.num_distances}; derive the cube with the model's distances"
             )
         return [ring for ring in self.rings if isinstance(ring, Ring)]
 
@@ -141,7 +154,7 @@ class CompactEncoder(nn.Module):
         if not rings:
             return []
         uphill = batch.planes["uphill"]
-        return [ring(self._crop(uphill[:, i]), uphill.shape) for i, ring in enumerate(rings)]
+        return [ring(self._crop(uphill[:, ring.plane]), uphill.shape) for ring in rings]
 
     def _crop(self, plane: Tensor) -> Tensor:
         reach, (height, width) = self.reach_px, plane.shape[-2:]
@@ -171,15 +184,17 @@ class Ring(nn.Module):
 
     Args:
         radius_px: Radius of the ring in pixels.
+        plane: Which plane of ``uphill`` holds its positions.
     """
 
     dy: Tensor
     dx: Tensor
 
-    def __init__(self, radius_px: int) -> None:
+    def __init__(self, radius_px: int, plane: int) -> None:
         super().__init__()
         offsets = torch.tensor(ring_offsets(radius_px), dtype=torch.int64)
         self.radius_px = radius_px
+        self.plane = plane
         self.num_pixels = len(offsets)
         # One entry more, for "none": the pixel itself, which is then masked.
         offsets = torch.cat([offsets, torch.zeros(1, 2, dtype=torch.int64)])
@@ -278,5 +293,5 @@ class OneHot(nn.Module):
         out.scatter_(
             -1,
             self.channel.index_select(0, flat).view(shape),
-            self.value.index_select(0, flat).view(shape),
+            self.value.to(out.dtype).index_select(0, flat).view(shape),
         )

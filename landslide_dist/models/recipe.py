@@ -25,6 +25,7 @@ class Recipe:
         radii_px: Ring radius of each looking distance of the cube.
         share: Share of landslide pixels among the labelled training pixels.
         aligned_features: Channel names gathered uphill; empty for models that do not look uphill.
+        aligned_radii_px: Of ``radii_px``, those that they are gathered at.
     """
 
     config: ModelConfig
@@ -33,6 +34,7 @@ class Recipe:
     radii_px: tuple[int, ...]
     share: float
     aligned_features: tuple[str, ...] = ()
+    aligned_radii_px: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""
@@ -52,6 +54,7 @@ class Recipe:
             "radii_px": [int(radius) for radius in self.radii_px],
             "share": float(self.share),
             "aligned_features": list(self.aligned_features),
+            "aligned_radii_px": [int(radius) for radius in self.aligned_radii_px],
         }
 
     @classmethod
@@ -63,6 +66,8 @@ class Recipe:
                 validation error is a ValueError).
         """
         categorical = plain["channels"]["categorical"]
+        # Recipes without the entry are of models that gather at every distance of their cube.
+        everywhere = plain["radii_px"] if plain["aligned_features"] else ()
         return cls(
             config=_MODEL_CONFIG.validate_python(plain["config"]),
             channels=Channels(
@@ -75,4 +80,5 @@ class Recipe:
             radii_px=tuple(plain["radii_px"]),
             share=float(plain["share"]),
             aligned_features=tuple(plain["aligned_features"]),
+            aligned_radii_px=tuple(plain.get("aligned_radii_px", everywhere)),
         )

@@ -1,7 +1,9 @@
 """Patches: which pixels belong to which part, which patches there are, in which order they come.
 
-``split`` divides the labels and ``audit`` counts what one part sees of another; ``index`` lists the
-patches of a part (``cells`` is the grid they are counted in), ``order`` puts them in sequence,
-``reader`` cuts them out of a cube, ``statistics`` sums up the training pixels, and ``datamodule``
-hands all of it to Lightning.
+``split`` divides the labels (``masked`` hides some), ``audit`` counts what one part sees of
+another. ``index`` lists the patches of a part (``cells`` is the grid they are counted in),
+``statistics`` sums up its pixels, ``summary`` keeps both. ``order`` puts patches in sequence,
+``region`` keeps the planes where they fit (``node`` is who shares them), ``reads`` plans what to
+decode where they do not, ``stream`` reads ahead and cuts (``reader``, ``planes``, ``cutter``),
+``datamodule`` hands batches to Lightning.
 """

@@ -1,88 +1,73 @@
 """Hands patches to Lightning: one batch is this rank's share of one global batch.
 
-A background thread reads the next batch while the device works on this one; there are no worker
-processes.
+``order`` says which samples a batch has, ``region`` where the planes are kept, ``stream`` reads and
+cuts. The whole position of an epoch is a few integers; see :class:`PatchLoader`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from dataclasses import dataclass
 from math import ceil
+from typing import Any
+from zlib import crc32
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import distributed
+from torch.utils.data import DataLoader
 
 from landslide_dist.batch import Batch
-from landslide_dist.grid import Window
-from landslide_dist.patches.index import Patches, PatchIndex
-from landslide_dist.patches.order import (
-    NUM_LANES,
-    PADDING,
-    Order,
-    Share,
-    sequential_order,
-    training_order,
-)
-from landslide_dist.patches.reader import PatchReader
-from landslide_dist.schema import UNLABELLED
+from landslide_dist.errors import ConfigError, LandslideDistError
+from landslide_dist.patches.cutter import PatchCutter
+from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.node import ALONE, Node
+from landslide_dist.patches.order import NUM_LANES, Order, sequential_order, training_order
+from landslide_dist.patches.reader import GIB
+from landslide_dist.patches.region import Region
+from landslide_dist.patches.stream import PatchStream
 
 
-class PatchCutter:
-    """Makes batches of patches of one part.
+@dataclass(frozen=True)
+class Sampling:
+    """Which samples come, and in which order.
 
-    Args:
-        reader: Gives ``landslide``, ``split`` and the inputs.
-        patches: The part's patches.
-        values: Values of the split raster that make up the part.
-        inputs: Variables that the model reads.
-        context_px: How far planes reach beyond the core.
+    Attributes:
+        batch_size: Patches of one global batch, over all ranks.
+        oversample: Times an epoch that a training patch with a landslide appears.
+        seed: Seed of the order.
+        num_lanes: Largest world size.
+        block_cores: Side of a block in cores; None chooses by the number of patches.
     """
 
-    def __init__(
-        self,
-        reader: PatchReader,
-        patches: Patches,
-        values: frozenset[int],
-        inputs: Sequence[str],
-        context_px: int,
-    ) -> None:
-        self.reader = reader
-        self.patches = patches
-        self.values = sorted(values)
-        self.inputs = tuple(inputs)
-        self.context_px = context_px
+    batch_size: int
+    oversample: int = 1
+    seed: int = 0
+    num_lanes: int = NUM_LANES
+    block_cores: int | None = None
 
-    def cut(self, share: Share) -> Batch:
-        """The batch of a share; padding is a patch beyond the raster, without labels."""
-        core_px = self.patches.core_px
-        beyond = -(core_px + self.context_px)
-        origins = np.full((len(share.patch), 2), beyond, dtype=np.int64)
-        real = share.patch != PADDING
-        origins[real] = self.patches.origins[share.patch[real]]
-        cores = [Window(y0, x0, core_px, core_px) for y0, x0 in origins.tolist()]
-        target = np.stack([self._target(core) for core in cores])
-        planes = [self.reader.read(core.expand(self.context_px), self.inputs) for core in cores]
-        return Batch(
-            {
-                name: torch.from_numpy(np.stack([sample[name] for sample in planes]))
-                for name in self.inputs
-            },
-            torch.from_numpy(target),
-            torch.from_numpy(origins),
-            self.context_px,
-        )
 
-    def _target(self, core: Window) -> NDArray[np.uint8]:
-        labels = self.reader.read(core, ("landslide", "split"))
-        mine = np.isin(labels["split"], self.values)
-        return np.where(mine, labels["landslide"], np.uint8(UNLABELLED))
+@dataclass(frozen=True)
+class Reading:
+    """How a region that is streamed is read; the batches are the same whatever it says.
+
+    Attributes:
+        num_threads: Windows that one process decodes at a time.
+        num_workers: Worker processes of the data loader; 0: threads of this process.
+        worker_start: How workers start. Forked ones would inherit connections and locks.
+        worker_timeout_s: Seconds after which a worker that gives nothing is an error.
+    """
+
+    num_threads: int = 2
+    num_workers: int = 0
+    worker_start: str = "forkserver"
+    worker_timeout_s: float = 600.0
 
 
 class PatchLoader:
-    """One part's batches, for one rank; an iterable of known length, as Lightning takes it."""
+    """One part's batches, for one rank; an iterable of known length, as Lightning takes it.
+
+    It is stateful: its state is the position of the epoch under way, by the trainer's count and not
+    by what was read ahead. It fits every world size.
+    """
 
     def __init__(self, datamodule: "PatchDataModule", part: str) -> None:
         self.datamodule = datamodule
@@ -90,67 +75,103 @@ class PatchLoader:
 
     def __len__(self) -> int:
         """Global batches of a whole epoch."""
-        return ceil(self.datamodule.num_samples(self.part) / self.datamodule.batch_size)
+        return ceil(self.datamodule.num_samples(self.part) / self.datamodule.sampling.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of the epoch under way, each read while the one before is worked on."""
+        """Batches of the epoch under way, each read while those before are worked on."""
         # A generator: epoch and position are asked for at the first batch, when they are settled.
-        data = self.datamodule
-        order, cutter = data.order(self.part), data.cutters[self.part]
+        stream, reading = self.stream(), self.datamodule.reading
+        if not reading.num_workers or stream.resident is not None:
+            yield from stream
+            return
+        try:
+            yield from DataLoader(
+                stream,
+                batch_size=None,
+                num_workers=reading.num_workers,
+                multiprocessing_context=reading.worker_start,
+                timeout=reading.worker_timeout_s,
+            )
+        except LandslideDistError as error:
+            # It comes with the worker's traceback before its own line.
+            kind, line = type(error), str(error).strip().rsplit("\n", 1)[-1]
+            raise kind(line.removeprefix(f"{kind.__module__}.{kind.__name__}: ")) from error
+
+    def stream(self) -> PatchStream:
+        """This rank's batches that are left of the epoch under way."""
+        data, order = self.datamodule, self.datamodule.order(self.part)
         rank, world_size = _rank_and_world_size()
+        batches = range(data.first_batch(self.part), len(self))
+        shares = [order.share(b, data.sampling.batch_size, rank, world_size) for b in batches]
+        return PatchStream(
+            data.region.data.reader,
+            data.cutters[self.part],
+            shares,
+            data.region.host_memory_gib * GIB / (data.node.size * max(1, data.reading.num_workers)),
+            data.reading.num_threads,
+            pin_memory=data.device.type == "cuda",
+            resident=data.resident(self.part),
+        )
 
-        def cut(number: int) -> Batch:
-            return cutter.cut(order.share(number, data.batch_size, rank, world_size))
+    def state_dict(self) -> dict[str, Any]:
+        """The position, saved with every checkpoint."""
+        return self.datamodule.position()
 
-        numbers = iter(range(data.first_batch(self.part), len(self)))
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-            ahead = [pool.submit(cut, number) for number in islice(numbers, 1)]
-            while ahead:
-                batch = ahead.pop().result()
-                ahead += [pool.submit(cut, number) for number in islice(numbers, 1)]
-                yield batch
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a position that was saved on any world size."""
+        self.datamodule.go_on_from(state_dict)
 
 
 class PatchDataModule(pl.LightningDataModule):
     """Training, validation and test patches of one region and one split.
 
     Args:
-        reader: Gives ``landslide``, ``split`` and the inputs.
+        region: Labels and inputs.
         index: Patches of the region.
-        parts: ``SplitConfig.parts()``.
         inputs: Variables that the model reads.
         context_px: How far planes reach beyond the core: the training context and the model's
             uphill reach.
-        batch_size: Patches of one global batch, over all ranks.
-        oversample: Times an epoch that a training patch with a landslide appears.
-        seed: Seed of the order.
-        num_lanes: Largest world size.
+        sampling: Batch size and order.
+        reading: How a streamed region is read.
     """
 
     def __init__(
         self,
-        reader: PatchReader,
+        region: Region,
         index: PatchIndex,
-        parts: Mapping[str, frozenset[int]],
         inputs: Sequence[str],
         context_px: int,
-        batch_size: int,
-        oversample: int,
-        seed: int,
-        num_lanes: int = NUM_LANES,
+        sampling: Sampling,
+        reading: Reading = Reading(),
     ) -> None:
         super().__init__()
-        self.batch_size = batch_size
+        self.region = region
+        self.sampling = sampling
+        self.reading = reading
+        self.device = torch.device("cpu")
+        self.node = ALONE
         self.cutters = {
-            part: PatchCutter(reader, index.select(values), values, inputs, context_px)
-            for part, values in parts.items()
+            part: PatchCutter(index.select(values), values, inputs, context_px)
+            for part, values in region.data.parts.items()
         }
-        train = self.cutters["train"].patches
-        self._blocks = train.blocks(num_lanes)
-        self._copies = train.copies(oversample)
-        self._seed = seed
-        self._num_lanes = num_lanes
+        self._blocks = {
+            part: cutter.patches.blocks(sampling.num_lanes, sampling.block_cores)
+            for part, cutter in self.cutters.items()
+        }
+        self._copies = self.cutters["train"].patches.copies(sampling.oversample)
         self._start = (0, 0)
+
+    def setup(self, stage: str) -> None:
+        """Load the planes to where they stay; the ranks of a node do it together."""
+        if self.trainer is not None:
+            self.device = self.trainer.strategy.root_device
+            trainer = self.trainer
+            self.node = Node(trainer.node_rank, trainer.local_rank, trainer.num_devices)
+
+    def resident(self, part: str) -> Any:
+        """All planes, or None where the region is streamed."""
+        self.region.settle(self.device, self.node)
+        return self.region.planes(part)
 
     @property
     def epoch(self) -> int:
@@ -160,6 +181,26 @@ class PatchDataModule(pl.LightningDataModule):
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
         """Begin an epoch, or go on in it at a global batch (of any world size)."""
         self._start = (epoch, first_batch)
+
+    def position(self) -> dict[str, int]:
+        """Where training is: with the order's inputs, all that a resume needs."""
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return {"epoch": self.epoch, "batches": progress.current.ready, **self._order_inputs()}
+
+    def go_on_from(self, position: Mapping[str, int]) -> None:
+        """Set the epoch and its first batch.
+
+        Raises:
+            ConfigError: The position is of another order.
+        """
+        for name, value in self._order_inputs().items():
+            if position.get(name) != value:
+                raise ConfigError(
+                    f"the saved position has {name} {position.get(name)}, this run {value}: its "
+                    "samples come in another order; train from the start in another run_dir"
+                )
+        self.set_epoch(position["epoch"], position["batches"])
 
     def first_batch(self, part: str) -> int:
         """Global batch that the epoch under way begins with."""
@@ -172,21 +213,37 @@ class PatchDataModule(pl.LightningDataModule):
 
     def order(self, part: str) -> Order:
         """The sequence of the epoch under way."""
+        sampling, blocks = self.sampling, self._blocks[part]
         if part != "train":
-            return sequential_order(self.num_samples(part), self._num_lanes)
-        return training_order(self._blocks, self._copies, self._seed, self.epoch, self._num_lanes)
+            return sequential_order(blocks, sampling.num_lanes)
+        return training_order(blocks, self._copies, sampling.seed, self.epoch, sampling.num_lanes)
 
     def train_dataloader(self) -> PatchLoader:
         """Shuffled and oversampled training patches; another order each epoch."""
         return PatchLoader(self, "train")
 
     def val_dataloader(self) -> PatchLoader | list[PatchLoader]:
-        """Validation patches in row order; nothing where no part validates."""
+        """Validation patches block by block; nothing where no part validates."""
         return PatchLoader(self, "validation") if self.num_samples("validation") else []
 
     def test_dataloader(self) -> PatchLoader:
-        """Test patches in row order."""
+        """Test patches block by block."""
         return PatchLoader(self, "test")
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Compact planes travel; pinned ones while the device works."""
+        return batch.to(device, non_blocking=True)
+
+    def _order_inputs(self) -> dict[str, int]:
+        sampling = self.sampling
+        return {
+            "seed": sampling.seed,
+            "num_lanes": sampling.num_lanes,
+            "batch_size": sampling.batch_size,
+            "patches": crc32(self._blocks["train"].tobytes() + self._copies.tobytes()),
+        }
 
 
 def _rank_and_world_size() -> tuple[int, int]:

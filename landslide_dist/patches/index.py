@@ -47,14 +47,16 @@ class Patches:
         """
         return np.where(self.num_positive > 0, oversample, 1).astype(np.int64)
 
-    def blocks(self, num_lanes: int) -> NDArray[np.int64]:
+    def blocks(self, num_lanes: int, block_cores: int | None = None) -> NDArray[np.int64]:
         """Block of each patch: neighbouring cores, that one read can serve.
 
-        Blocks are as large as leaves every lane a few of them.
+        Args:
+            num_lanes: Lanes that the blocks are dealt to.
+            block_cores: Side of a block in cores; None: as large as leaves every lane a few.
         """
         cores = self.origins // self.core_px
         width = int(cores[:, 1].max(initial=0)) + 1
-        for side in BLOCK_CORES:
+        for side in BLOCK_CORES if block_cores is None else (block_cores,):
             rows, columns = (cores // side).T
             blocks = rows * width + columns
             if len(np.unique(blocks)) >= BLOCKS_PER_LANE * num_lanes:

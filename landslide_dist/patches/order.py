@@ -3,17 +3,18 @@
 Patches are grouped by block (patches that one read serves). A block is visited as often as its most
 frequent patch has copies, and copies of a patch lie in different visits. Blocks are shuffled and
 dealt, each to the lane with the fewest samples so far; in a lane the visits are shuffled, and the
-samples of a few successive visits are mixed. The epoch is a round-robin over the lanes that skips
-those that have run out. Global batch ``b`` of size ``B`` is the elements ``bB .. (b+1)B`` of it,
-and rank ``r`` of ``W`` takes those of lanes ``lane % W == r``. So the sequence of global batches is
-the same for every world size up to the number of lanes, and a rank reads only its own blocks.
+samples of each are spread over the time of the next few. The epoch is a round-robin over the lanes
+that skips those that have run out. Global batch ``b`` of size ``B`` is the elements ``bB ..
+(b+1)B`` of it, and rank ``r`` of ``W`` takes those of lanes ``lane % W == r``. So the sequence of
+global batches is the same for every world size up to the number of lanes, and a rank reads only its
+own blocks.
 
 Integers and a counter-based generator only: another machine, process or NumPy gives the same order.
 """
 
 import heapq
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Philox, SeedSequence
@@ -23,8 +24,8 @@ from landslide_dist.errors import ConfigError
 
 #: Default number of lanes, the largest world size that keeps the sequence of global batches.
 NUM_LANES = 16
-#: Visits of a lane whose samples are mixed: what a reader would have to hold at a time.
-BUFFER_VISITS = 4
+#: Visits over whose time the samples of one are spread: how many a reader holds at a time, a lane.
+MIXED_VISITS = 2
 #: Stands in a share where there is no sample; such a sample is masked.
 PADDING = -1
 
@@ -37,10 +38,12 @@ class Share(NamedTuple):
     Attributes:
         patch: Number of each sample's patch, or ``PADDING``.
         copy: Which copy of the patch in this epoch it is; 0 for padding.
+        visit: Visit of a block that it belongs to, or ``PADDING``.
     """
 
     patch: IntArray
     copy: IntArray
+    visit: IntArray
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,15 @@ class Order:
     Attributes:
         patch: Patch of each element.
         copy: Which of the patch's copies, from 0.
+        visit: Visit of a block that it belongs to: samples of one visit lie near each other, in
+            the raster and in the sequence.
         lane: Lane that it comes from.
         num_lanes: Number of lanes.
     """
 
     patch: IntArray
     copy: IntArray
+    visit: IntArray
     lane: IntArray
     num_lanes: int
 
@@ -83,11 +89,12 @@ class Order:
         owner = self.lane[elements] % world_size
         size = int(np.bincount(owner, minlength=world_size).max())
         mine = owner == rank
-        patch = np.full(size, PADDING, dtype=np.int64)
-        copy = np.zeros(size, dtype=np.int64)
-        patch[: mine.sum()] = self.patch[elements][mine]
-        copy[: mine.sum()] = self.copy[elements][mine]
-        return Share(patch, copy)
+        padding = size - int(mine.sum())
+
+        def padded(values: IntArray, fill: int) -> IntArray:
+            return np.pad(values[elements][mine], (0, padding), constant_values=fill)
+
+        return Share(padded(self.patch, PADDING), padded(self.copy, 0), padded(self.visit, PADDING))
 
 
 def training_order(
@@ -110,15 +117,23 @@ def training_order(
     lane_of_block = _deal(np.bincount(block[patch], minlength=len(num_visits)), dealt, num_lanes)
     lane_of_visit = np.repeat(lane_of_block, num_visits)
     place_of_visit = _rank_within(lane_of_visit, random_keys(len(lane_of_visit), seed, epoch, 2))
-    lane, buffer = lane_of_visit[visit], place_of_visit[visit] // BUFFER_VISITS
-    mixed = np.lexsort((random_keys(len(patch), seed, epoch, 3), buffer, lane))
-    return _round_robin(patch[mixed], copy[mixed], lane[mixed], num_lanes)
+    delay = random_keys(len(patch), seed, epoch, 3) % np.uint64(MIXED_VISITS << 32)
+    time = (place_of_visit[visit] << 32) + delay.astype(np.int64)
+    return _round_robin(patch, copy, visit, lane_of_visit[visit], time, num_lanes)
 
 
-def sequential_order(num_patches: int, num_lanes: int = NUM_LANES) -> Order:
-    """Every patch once, as they are numbered: validation and test."""
-    patch = np.arange(num_patches, dtype=np.int64)
-    return Order(patch, np.zeros_like(patch), patch % num_lanes, num_lanes)
+def sequential_order(blocks: IntArray, num_lanes: int = NUM_LANES) -> Order:
+    """Every patch once, block by block: validation and test.
+
+    Args:
+        blocks: Block of each patch, any integers.
+        num_lanes: Number of lanes.
+    """
+    _, block = np.unique(blocks, return_inverse=True)
+    num_samples = np.bincount(block)
+    lane = _deal(num_samples, np.arange(len(num_samples)), num_lanes)[block]
+    patch = np.arange(len(block), dtype=np.int64)
+    return _round_robin(patch, np.zeros_like(patch), block, lane, block, num_lanes)
 
 
 def random_keys(count: int, *entropy: int) -> NDArray[np.uint64]:
@@ -161,14 +176,15 @@ def _deal(num_samples: IntArray, dealt: IntArray, num_lanes: int) -> IntArray:
     return lane_of_block
 
 
-def _round_robin(patch: IntArray, copy: IntArray, lane: IntArray, num_lanes: int) -> Order:
-    """One element of each lane in turn; elements come sorted by lane."""
-    place = np.arange(len(lane)) - _starts(np.bincount(lane, minlength=num_lanes))[lane]
-    sequence = np.lexsort((lane, place))
-    return Order(patch[sequence], copy[sequence], lane[sequence], num_lanes)
+def _round_robin(
+    patch: IntArray, copy: IntArray, visit: IntArray, lane: IntArray, time: IntArray, num_lanes: int
+) -> Order:
+    """One element of each lane in turn; in a lane by time."""
+    sequence = np.lexsort((lane, _rank_within(lane, time)))
+    return Order(patch[sequence], copy[sequence], visit[sequence], lane[sequence], num_lanes)
 
 
-def _rank_within(group: IntArray, key: NDArray[np.uint64]) -> IntArray:
+def _rank_within(group: IntArray, key: NDArray[np.integer[Any]]) -> IntArray:
     """Place of each element among those of its group, by key; groups are numbered from 0."""
     by_group = np.lexsort((key, group))
     rank = np.empty(len(group), dtype=np.int64)

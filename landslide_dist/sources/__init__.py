@@ -4,7 +4,8 @@
 without reading rasters. Then each :class:`~landslide_dist.sources.protocol.BlockSource` is read
 block by block, by threads or by workers elsewhere. In order of the path: ``band`` and ``netcdf``
 (raw pixels), ``meaning`` (values or codes), ``warp`` (onto the grid), ``raster``; ``layer`` and
-``vector``; ``points``; ``region`` (labels); ``imagery`` (satellite images: ``open_imagery``).
+``vector``; ``points``; ``region`` (labels); ``published`` (the LACNN paper's file); ``imagery``
+(satellite images: ``open_imagery``).
 """
 
 from typing import TYPE_CHECKING
@@ -49,6 +50,10 @@ def open_sources(config: RunConfig, grid: Grid) -> dict[str, BlockSource]:
         from landslide_dist.sources.synthetic import synthetic_sources
 
         return synthetic_sources(config.sources.synthetic)
+    if config.sources.published is not None:
+        from landslide_dist.sources.published import published_sources
+
+        return published_sources(config.sources, grid)
     from landslide_dist.sources.raster import open_raster
     from landslide_dist.sources.region import open_region
 

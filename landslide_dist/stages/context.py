@@ -5,6 +5,7 @@ from functools import cached_property
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.channels import Channels
+from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.split import LEAKY, OF_LABELS
 from landslide_dist.errors import ConfigError, StoreError
@@ -27,9 +28,10 @@ class RunContext:
         return read_grid(self.config.cube.location)
 
     @cached_property
-    def radii_px(self) -> tuple[int, ...]:
-        """Radius of each looking distance."""
-        return ring_radii(self.config.cube.looking_distances_m, self.grid.pixel_m)
+    def radii_px(self) -> dict[float, int]:
+        """Looking distance, metres -> radius of its ring."""
+        distances_m = self.config.cube.looking_distances_m
+        return dict(zip(distances_m, ring_radii(distances_m, self.grid.pixel_m), strict=True))
 
     @cached_property
     def channels(self) -> Channels:
@@ -73,6 +75,19 @@ class RunContext:
     def split_location(self) -> str:
         """Zarr group of the split raster."""
         return self.paths.split(self.config, self.buffer_px)
+
+    def model_hash(self, name: str) -> str:
+        """Fingerprint of a trained model.
+
+        Raises:
+            StoreError: ``derive`` has not run to its end.
+        """
+        return model_hash(self.config, name, self.derive_hash, self.buffer_px)
+
+    @property
+    def split_summary(self) -> str:
+        """File of what training must know of the whole split."""
+        return f"{self.split_location.removesuffix('.zarr')}.npz"
 
     def check_buffer(self, name: str) -> None:
         """Refuse to train a model that sees across the buffer of a spatial split.

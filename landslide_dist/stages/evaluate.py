@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from landslide_dist.config import RunConfig
-from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.evaluation.score import (
     BEST_REACHABLE,
@@ -49,7 +48,7 @@ def score(context: RunContext) -> dict[str, ModelScores]:
         if not exists(location):
             raise StoreError(f"there is no map of {name!r} at {location!r} yet: run predict")
         made_by = open_group(location).attrs.get("checkpoint")
-        if made_by != model_hash(config, name, context.derive_hash):
+        if made_by != context.model_hash(name):
             raise StoreError(
                 f"map {location!r} was made by a model of other settings: run train and predict"
             )

@@ -1,174 +1,155 @@
-"""``experiment``: every model on every fold of several kinds of split, side by side.
+"""``experiment``: the paper's experiment, every model on every division of several kinds of split.
 
 The difference between the kinds is the leak: a random split scores a model on pixels next to those
 it was trained on, a spatial one on ground it has not seen.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from landslide_dist.config import RunConfig
-from landslide_dist.config.split import SplitConfig
+from landslide_dist.config.load import to_yaml
+from landslide_dist.config.paths import RunPaths
 from landslide_dist.errors import ConfigError
-from landslide_dist.evaluation.score import RANKED_SCORES
+from landslide_dist.evaluation.curves import Histories, read_history
+from landslide_dist.evaluation.experiment import Outcome, differences, summarise
+from landslide_dist.evaluation.experiment_page import (
+    ExperimentResult,
+    Shown,
+    experiment_pictures,
+    render_experiment,
+)
+from landslide_dist.evaluation.overview import Part
+from landslide_dist.evaluation.panel import telling_window, window_at
+from landslide_dist.evaluation.score import BEST_REACHABLE, null_for_nan
+from landslide_dist.evaluation.table import Table
 from landslide_dist.grid import Window
-from landslide_dist.inference.predict import TiledPredictor
-from landslide_dist.kernels.scores import ScoreCounts
-from landslide_dist.patches.index import Patches
-from landslide_dist.patches.reader import PatchReader
 from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.split import write_split
-from landslide_dist.stages.train import ModelTrainer
-
-#: Two kinds of split side by side; a narrower terminal would cut the headings.
-TABLE_WIDTH = 110
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One fold of one division of the labels."""
-
-    kind: str
-    partition: int
-    fold: int
-
-    def config(self, config: RunConfig) -> RunConfig:
-        """The run that trains and scores this fold, in a folder of its own."""
-        assert config.experiment is not None
-        settings = config.split.model_dump() | {
-            "kind": self.kind,
-            "seed": config.split.seed + self.partition,
-            "folds": config.experiment.folds,
-            "test_fold": self.fold,
-        }
-        return config.model_copy(
-            update={
-                "split": SplitConfig.model_validate(settings),
-                "run_dir": f"{config.run_dir}/experiment/{self.kind}-{self.partition}-{self.fold}",
-            }
-        )
+from landslide_dist.stages.division import Division, Fold
+from landslide_dist.stages.split import audit_of
+from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 
 
 def experiment(config: RunConfig) -> None:
-    """Cross-validate the run's models; writes ``experiment.json`` and prints the table.
+    """Train and score the run's models on all divisions.
 
-    A killed experiment goes on where it was: checkpoints that are up to date are not trained again.
+    Writes ``experiment.json``, ``table2.md``, ``table2.csv``, ``experiment.html`` and its figures,
+    and prints the table. A killed experiment goes on where it was: neither models nor scores that
+    are up to date are made again.
 
     Raises:
-        ConfigError: The run has no ``experiment``.
+        ConfigError: The run has no ``experiment``, a part is left without labels, or the window is
+            outside the region.
+        StoreError: ``derive`` has not run.
     """
     if config.experiment is None:
-        raise ConfigError("the run has no experiment: give experiment.splits, folds, partitions")
+        raise ConfigError(
+            "the run has no experiment: give experiment.splits, or {} for the paper's division"
+        )
+    check_starts_alone("experiment")
+    if config.experiment.window_centre is not None:
+        _window(RunContext(config))  # Better refused now than after hours of training.
     folds = list(_folds(config))
-    rows = []
+    outcomes: list[Outcome] = []
+    shown: dict[str, Shown] = {}
     for fold in track(iter(folds), "experiment", total=len(folds)):
-        rows += _score_fold(fold, fold.config(config))
-    path = Path(RunContext(config).paths.experiment)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"rows": rows, "summary": summary(rows)}, indent=1))
-    console.print(f"experiment: {path}")
-    Console(width=TABLE_WIDTH).print(_table(rows))
-
-
-def summary(rows: list[dict[str, float | str]]) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Kind of split -> model -> score -> mean over folds and partitions, and deviation.
-
-    The deviation is that of the partitions' means: how much the answer hangs on the division.
-    """
-    result: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for kind in dict.fromkeys(str(row["split"]) for row in rows):
-        models = dict.fromkeys(str(row["model"]) for row in rows)
-        result[kind] = {
-            model: {
-                score: _mean_and_deviation(
-                    [r for r in rows if r["split"] == kind and r["model"] == model], score
-                )
-                for score in (
-                    f"{part}_{name}" for part in ("test", "train") for name in RANKED_SCORES
-                )
-            }
-            for model in models
-        }
-    return result
+        division = Division.of(fold, config)
+        outcomes += division.outcomes()
+        if fold.kind not in shown:
+            shown[fold.kind] = _shown(division)
+    if not is_first_rank():
+        return
+    summary = summarise(outcomes, [*config.models, BEST_REACHABLE])
+    table = Table.of(summary, config.experiment.partitions)
+    histories = {kind: _histories(config, folds, kind) for kind in shown}
+    result = ExperimentResult(outcomes, summary, table, shown, histories, config.cube.location)
+    _write(config, result)
+    Console(width=_width(table)).print(_printed(table))
 
 
 def _folds(config: RunConfig) -> Iterator[Fold]:
     assert config.experiment is not None
     for kind in config.experiment.splits:
         for partition in range(config.experiment.partitions):
-            for fold in range(config.experiment.folds):
+            for fold in range(config.experiment.folds or 1):
                 yield Fold(kind, partition, fold)
 
 
-def _score_fold(fold: Fold, config: RunConfig) -> list[dict[str, float | str]]:
-    context = RunContext(config)
-    write_split(context)
-    trainer = ModelTrainer(context, quiet=True)
-    # Only patches of a part are predicted, so a tile need not be larger than a patch.
-    tile_px = min(config.predict.tile_px, config.patches.core_px)
-    tiling = config.predict.model_copy(update={"tile_px": tile_px})
-    rows = []
-    for name in config.training_order():
-        predictor = TiledPredictor.of(trainer.train(name), trainer.reader, tiling)
-        row: dict[str, float | str] = {
-            "split": fold.kind,
-            "partition": fold.partition,
-            "fold": fold.fold,
-            "model": name,
-        }
-        for part in ("test", "train"):
-            values = config.split.parts()[part]
-            counts = _score(predictor, trainer.reader, trainer.index.select(values), values)
-            row |= {f"{part}_{key}": score(counts) for key, score in RANKED_SCORES.items()}
-        rows.append(row)
-    return rows
+def _shown(division: Division) -> Shown:
+    context = division.context
+    window = _window(context)
+    return Shown(
+        context.split_location,
+        context.config.split.parts(),
+        audit_of(context),
+        window,
+        division.window_maps(window),
+    )
 
 
-def _score(
-    predictor: TiledPredictor, reader: PatchReader, patches: Patches, values: frozenset[int]
-) -> ScoreCounts:
-    """Counts of the labelled pixels of a part."""
-    counts = ScoreCounts.zero()
-    for y0, x0 in patches.origins.tolist():
-        core = Window(y0, x0, patches.core_px, patches.core_px)
-        labels = reader.read(core, ("landslide", "split"))
-        mine = np.isin(labels["split"], sorted(values))
-        counts += ScoreCounts.from_block(
-            predictor.probability(core)[mine], labels["landslide"][mine]
-        )
-    return counts
+def _histories(config: RunConfig, folds: Sequence[Fold], kind: str) -> Histories:
+    """Losses of every training on a kind of split, of the models that are trained."""
+    paths = [RunPaths.of(fold.config(config)) for fold in folds if fold.kind == kind]
+    found = {name: [read_history(p.history(name)) for p in paths] for name in config.models}
+    return {name: runs for name, runs in found.items() if any(runs)}
 
 
-def _mean_and_deviation(rows: list[dict[str, float | str]], score: str) -> list[float]:
-    partitions = sorted({int(row["partition"]) for row in rows})
-    means = [
-        np.mean([float(row[score]) for row in rows if row["partition"] == partition])
-        for partition in partitions
-    ]
-    return [float(np.mean(means)), float(np.std(means))]
+def _window(context: RunContext) -> Window:
+    settings = context.config.experiment
+    assert settings is not None
+    location = context.config.cube.location
+    if settings.window_centre is not None:
+        return window_at(location, settings.window_px, settings.window_centre)
+    test = Part(context.split_location, context.config.split.parts()["test"])
+    return telling_window(location, settings.window_px, test)
 
 
-def _table(rows: list[dict[str, float | str]]) -> Table:
-    table = Table(title="Held-out folds, mean ± deviation over partitions")
-    table.add_column("model")
-    scored = summary(rows)
-    for kind in scored:
-        for name in ("NLL test", "NLL train", "AUC test"):
-            table.add_column(f"{kind}\n{name}", justify="right")
-    for model in next(iter(scored.values())):
-        cells = [
-            f"{mean:.3f} ± {deviation:.3f}"
-            for kind in scored
-            for mean, deviation in (
-                scored[kind][model][key] for key in ("test_nll", "train_nll", "test_auc")
-            )
-        ]
-        table.add_row(model, *cells)
-    return table
+def _write(config: RunConfig, result: ExperimentResult) -> None:
+    paths = RunPaths.of(config)
+    Path(paths.experiment_dir).mkdir(parents=True, exist_ok=True)
+    content = {
+        "rows": [outcome.plain() for outcome in result.outcomes],
+        "summary": result.summary,
+        "difference": differences(result.summary),
+    }
+    Path(paths.experiment).write_text(json.dumps(null_for_nan(content), indent=1))
+    Path(paths.experiment_table("md")).write_text(result.table.markdown(), encoding="utf-8")
+    Path(paths.experiment_table("csv")).write_text(result.table.csv(), encoding="utf-8")
+    pictures = experiment_pictures(result)
+    for name, picture in pictures.items():
+        Path(paths.experiment_figure(name)).write_bytes(picture.png)
+    page = render_experiment(
+        config.name, result, pictures, config.patches.oversample, to_yaml(config)
+    )
+    Path(paths.experiment_page).write_text(page, encoding="utf-8")
+    console.print(f"experiment: {paths.experiment_page}, experiment.json, table2.md, table2.csv")
+
+
+def _printed(table: Table) -> RichTable:
+    printed = RichTable(title="Test and training error (NLL), AUC of the test part")
+    printed.add_column("method")
+    for heading in _headings(table):
+        printed.add_column(heading, justify="right")
+    for model, cells in table.rows:
+        texts = [f"[bold]{cell.text}[/bold]" if cell.best else cell.text for cell in cells]
+        printed.add_row(model, *texts)
+    return printed
+
+
+def _headings(table: Table) -> list[str]:
+    """Narrow ones: a word of the group a line."""
+    return ["\n".join([*group.split(), name]) for group, name in table.headings]
+
+
+def _width(table: Table) -> int:
+    """A narrower terminal would cut the headings."""
+    columns = (
+        max(*map(len, heading.split("\n")), *(len(cells[i].text) for _, cells in table.rows))
+        for i, heading in enumerate(_headings(table))
+    )
+    return sum(width + 3 for width in columns) + 20

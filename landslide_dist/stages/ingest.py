@@ -120,6 +120,27 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
     console.print(f"ingest: {steps}")
 
 
+def import_published(config: RunConfig, format_: str, overwrite: bool = False) -> None:
+    """Ingest a run whose source is a published data set; see :func:`ingest`.
+
+    Args:
+        config: The run.
+        format_: Of the data set, as ``sources.published.kind`` names it.
+        overwrite: Replace a cube that was ingested with other settings.
+
+    Raises:
+        ConfigError: The run has another source.
+    """
+    published = config.sources.published
+    if published is None or published.kind != format_:
+        found = "none" if published is None else published.kind
+        raise ConfigError(
+            f"the run has no data set of format {format_!r} (sources.published: {found}); "
+            f"give sources.published: {{kind: {format_}, path: FILE}}, or use ingest"
+        )
+    ingest(config, overwrite)
+
+
 def _is_up_to_date(location: str, fingerprint: str) -> bool:
     if not exists(location):
         return False

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landslide_dist.config import RunConfig
-from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.run import config_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.inference.cog import write_cog
@@ -39,7 +38,7 @@ def predict_model(context: RunContext, name: str) -> None:
     if not Path(path).exists():
         raise StoreError(f"there is no model at {path!r} yet: run train")
     model, metadata = checkpoint.load(path)
-    if metadata["model_hash"] != model_hash(config, name, context.derive_hash):
+    if metadata["model_hash"] != context.model_hash(name):
         raise StoreError(
             f"model {path!r} was trained with other settings or on another cube: run train"
         )

@@ -8,6 +8,7 @@ from landslide_dist.stages.predict import predict
 from landslide_dist.stages.report import report
 from landslide_dist.stages.split import split
 from landslide_dist.stages.train import train
+from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 
 
 def run(config: RunConfig, overwrite: bool = False) -> None:
@@ -17,9 +18,12 @@ def run(config: RunConfig, overwrite: bool = False) -> None:
         config: The run.
         overwrite: Replace a cube that was ingested with other settings.
     """
+    check_starts_alone("run")
     ingest(config, overwrite)
     derive(config)
     split(config)
     train(config)
+    if not is_first_rank():
+        return
     predict(config)
     report(config, evaluate(config))

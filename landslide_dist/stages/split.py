@@ -1,5 +1,6 @@
 """``split``: which labelled pixels train, validate, test; what the parts see of each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,11 @@ from landslide_dist.errors import LandslideDistError, StoreError
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import SplitAudit, audit_split
 from landslide_dist.patches.index import PatchIndex
-from landslide_dist.patches.reader import ZarrReader
+from landslide_dist.patches.reader import PatchReader, ZarrReader
 from landslide_dist.patches.split import SplitPlan, check_parts, plan_split
+from landslide_dist.patches.summary import SplitSummary
 from landslide_dist.progress import console
-from landslide_dist.schema import SPLIT, UNLABELLED
+from landslide_dist.schema import SPLIT
 from landslide_dist.stages.context import RunContext
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
@@ -35,13 +37,12 @@ class SplitBlock:
     """Writes one block of the split raster."""
 
     plan: SplitPlan
-    cube_location: str
+    labels: PatchReader
     split_location: str
 
     def read(self, window: Window) -> NDArray[Any]:
         """Labels."""
-        landslide = cube.array(open_group(self.cube_location), "landslide")
-        return cube.read_window(landslide, window, UNLABELLED)
+        return self.labels.read(window, ("landslide",))["landslide"]
 
     def compute(self, window: Window, labels: NDArray[Any]) -> NDArray[np.uint8]:
         """Part or fold of each."""
@@ -62,10 +63,10 @@ def split(config: RunConfig, audit: bool = False) -> None:
 
     Raises:
         ConfigError: A part is left without labels, or without one class.
-        StoreError: There is no cube, or it has no landslides.
+        StoreError: There is no derived cube, or it has no landslides.
     """
     context = RunContext(config)
-    if _ledger(context).done() >= {COMPLETE} and exists(context.split_location):
+    if is_complete(context):
         console.print(f"split: up to date, {context.split_location}")
     else:
         for line in write_split(context):
@@ -84,8 +85,10 @@ def check_split(context: RunContext) -> None:
     """Refuse to go on without a finished split.
 
     Raises:
-        StoreError: ``split`` has not run on this cube with these settings.
+        StoreError: ``derive`` has not run, or ``split`` not on this cube with these settings.
     """
+    # Asking for it refuses a cube that is not derived: what is to run first is said first.
+    _ = context.derive_hash
     if COMPLETE not in _ledger(context).done():
         raise StoreError(f"there is no split at {context.split_location!r} yet: run split")
 
@@ -98,8 +101,12 @@ def audit_of(context: RunContext) -> SplitAudit:
     return audit_split(reader, windows, context.config.split.parts(), reach_px)
 
 
-def write_split(context: RunContext) -> list[str]:
+def write_split(context: RunContext, labels: PatchReader | None = None) -> list[str]:
     """Divide the labels and check that every part can be trained on or scored.
+
+    Args:
+        context: The run.
+        labels: Gives ``landslide``, the labels to divide; None for all of the cube.
 
     Returns:
         A line a part: how many patches and labelled pixels it has.
@@ -110,7 +117,7 @@ def write_split(context: RunContext) -> list[str]:
     config, place = context.config, context.split_location
     cube_location = config.cube.location
     windows = cube.shard_windows(cube_location)
-    labels = ZarrReader({"landslide": cube_location})
+    labels = labels or ZarrReader({"landslide": cube_location})
     plan = plan_split(
         config.split, context.grid, config.patches.core_px, context.buffer_px, labels, windows
     )
@@ -120,28 +127,43 @@ def write_split(context: RunContext) -> list[str]:
         delete(place)
         cube.create(place, context.grid, [SPLIT], config.cube.storage, attributes)
         try:
-            run_blocks(SplitBlock(plan, cube_location, place), windows, ledger, lock, "split")
-            index = PatchIndex.build(
-                ZarrReader({"landslide": cube_location, "split": place}),
-                windows,
-                context.grid.shape,
-                config.patches.core_px,
-                num_values=config.split.folds or len(schema.PART_NAMES),
-            )
-            check_parts(config.split, index)
+            run_blocks(SplitBlock(plan, labels, place), windows, ledger, lock, "split")
+            summary = _sum_up(context, windows)
+            check_parts(config.split, summary.index)
+            summary.save(context.split_summary)
         except LandslideDistError:
             delete(place)
             raise
         ledger.mark(COMPLETE)
-    return [_summary(name, index, values) for name, values in config.split.parts().items()]
+    index = summary.index
+    return [_line(name, index, values) for name, values in config.split.parts().items()]
 
 
-def _summary(name: str, index: PatchIndex, values: frozenset[int]) -> str:
+def _sum_up(context: RunContext, windows: Sequence[Window]) -> SplitSummary:
+    config, continuous = context.config, context.channels.continuous
+    derived = context.derive_hash
+    assert derived, "slope is one of the continuous variables"
+    reader = ZarrReader(
+        dict.fromkeys(("landslide", *continuous), config.cube.location)
+        | {"split": context.split_location}
+    )
+    num_values = config.split.folds or len(schema.PART_NAMES)
+    return SplitSummary.build(
+        reader, windows, context.grid.shape, config.patches.core_px, num_values, continuous
+    )
+
+
+def _line(name: str, index: PatchIndex, values: frozenset[int]) -> str:
     labelled, positive = index.totals(values)
     return (
         f"split: {name:<10} {len(index.select(values)):>6} patches, {labelled:>10} labelled "
         f"pixels, {positive} landslide"
     )
+
+
+def is_complete(context: RunContext) -> bool:
+    """Whether the split of these settings is written and checked."""
+    return COMPLETE in _ledger(context).done() and exists(context.split_location)
 
 
 def _ledger(context: RunContext) -> Ledger:

@@ -3,29 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from landslide_dist.config import RunConfig
-from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.model import AlignedModel, TrainedModel
 from landslide_dist.errors import ConfigError
+from landslide_dist.inference.predict import TiledPredictor
 from landslide_dist.models import aligned_features, build_model, checkpoint
 from landslide_dist.models.susceptibility import SusceptibilityModel
-from landslide_dist.patches.datamodule import PatchDataModule
+from landslide_dist.patches.datamodule import PatchDataModule, Reading, Sampling
 from landslide_dist.patches.index import PatchIndex
-from landslide_dist.patches.reader import PatchReader, open_reader
+from landslide_dist.patches.reader import PatchReader, ZarrReader, open_reader
+from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.patches.statistics import TrainingStatistics, training_statistics
+from landslide_dist.patches.summary import SplitSummary
 from landslide_dist.progress import console
-from landslide_dist.schema import PART_NAMES
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import check_split, split_hash
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 from landslide_dist.tasks.susceptibility import SusceptibilityTask
-from landslide_dist.training.fit import fit
+from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
+from landslide_dist.training.ranks import is_first_rank, num_processes, wait_for_all_ranks
 
 
 def train(config: RunConfig, only: Sequence[str] | None = None) -> None:
@@ -70,43 +73,59 @@ class ModelTrainer:
 
     @cached_property
     def reader(self) -> PatchReader:
-        """All variables that models and labels need, in memory where they fit."""
+        """All variables that models and labels need, in memory where this process has room."""
         context = self.context
+        config = context.config.training
         location = context.config.cube.location
-        derived = context.derive_hash
-        assert derived, "the cube has been derived"
         check_split(context)
-        names = (*context.channels.variables, "uphill", "landslide")
+        names = (*self.variables, "landslide")
         locations = dict.fromkeys(names, location) | {"split": context.split_location}
-        return open_reader(locations, context.config.training.host_memory_gib)
+        if config.residency in ("auto", "host") and num_processes(config) == 1:
+            return open_reader(locations, config.host_memory_gib)
+        return ZarrReader(locations)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Cube variables that the models of the run read."""
+        return (*self.context.channels.variables, "uphill")
 
     @cached_property
+    def region(self) -> Region:
+        """The planes that models train on, kept where they fit."""
+        config = self.context.config
+        data = RegionData(
+            self.reader,
+            self.variables,
+            config.split.parts(),
+            self.context.grid.shape,
+            cube.shard_windows(config.cube.location),
+        )
+        return Region(data, config.training.residency, config.training.host_memory_gib)
+
+    @cached_property
+    def summary(self) -> SplitSummary:
+        """What ``split`` summed up."""
+        check_split(self.context)
+        return SplitSummary.load(self.context.split_summary)
+
+    @property
     def index(self) -> PatchIndex:
         """The patches of every part."""
-        config = self.context.config
-        num_values = config.split.folds or len(PART_NAMES)
-        windows = cube.shard_windows(config.cube.location)
-        return PatchIndex.build(
-            self.reader, windows, self.context.grid.shape, config.patches.core_px, num_values
-        )
+        return self.summary.index
 
     @cached_property
     def statistics(self) -> TrainingStatistics:
         """Normalisation and share of landslides of the training pixels."""
-        config = self.context.config
-        windows = cube.shard_windows(config.cube.location)
-        parts = config.split.parts()
-        continuous = self.context.channels.continuous
-        return training_statistics(self.reader, windows, parts["train"], continuous)
+        values = self.context.config.split.parts()["train"]
+        return training_statistics(self.index, self.summary.moments, values)
 
     def train(self, name: str) -> SusceptibilityModel:
         """Train one model and write its checkpoint, or load it where it is up to date."""
         context, config = self.context, self.context.config
         path = context.paths.checkpoint(name)
-        fingerprint = model_hash(config, name, context.derive_hash)
+        fingerprint = context.model_hash(name)
         if is_up_to_date(path, fingerprint):
-            if not self.quiet:
-                console.print(f"train: {name} is up to date")
+            self._say(f"train: {name} is up to date")
             return checkpoint.load(path)[0]
         context.check_buffer(name)
         model_config = config.models[name]
@@ -120,15 +139,28 @@ class ModelTrainer:
             self.aligned_features(name),
         )
         metadata = self.metadata(fingerprint)
-
-        def save() -> None:
-            checkpoint.save(path, model, metadata)
-
+        unfinished = context.paths.unfinished(name)
+        outputs = Outputs(
+            Path(context.paths.model_dir(name)),
+            lambda: checkpoint.save(unfinished, model, metadata),
+            fingerprint,
+            self.quiet,
+        )
         if isinstance(model_config, TrainedModel):
-            self._fit(name, model, model_config, save)
-        else:
-            save()
+            self._fit(model, model_config, outputs)
+        elif is_first_rank():
+            outputs.save()
+        if is_first_rank():
+            Path(unfinished).replace(path)
+        wait_for_all_ranks()
         return checkpoint.load(path)[0]
+
+    def predictor(self, name: str) -> TiledPredictor:
+        """One model, trained, that predicts patches one by one: no tile need be larger."""
+        config = self.context.config
+        tile_px = min(config.predict.tile_px, config.patches.core_px)
+        tiling = config.predict.model_copy(update={"tile_px": tile_px})
+        return TiledPredictor.of(self.train(name), self.reader, tiling)
 
     def aligned_features(self, name: str) -> tuple[str, ...] | None:
         """Channels that an aligned model gathers uphill, from its list or its LLR."""
@@ -141,24 +173,26 @@ class ModelTrainer:
         in_run = self.context.config.llr_of(name) is not None
         path = self.context.paths.checkpoint(aligned.llr) if in_run else aligned.llr
         features = aligned_features(checkpoint.load(path)[0], aligned.min_weight)
-        if not self.quiet:
-            console.print(f"train: {name} aligns {len(features)} channels: {', '.join(features)}")
+        self._say(f"train: {name} aligns {len(features)} channels: {', '.join(features)}")
         return features
 
     def datamodule(self, model: SusceptibilityModel, batch_size: int) -> PatchDataModule:
         """Patches of all parts with the context that a model is trained with."""
-        config = self.context.config
-        context_px = config.patches.context_px
-        halo_px = model.halo_px if context_px is None else context_px
+        patches, training = self.context.config.patches, self.context.config.training
+        halo_px = model.halo_px if patches.context_px is None else patches.context_px
         return PatchDataModule(
-            self.reader,
+            self.region,
             self.index,
-            config.split.parts(),
             model.inputs,
             model.reach_px + (halo_px if model.halo_px else 0),
-            batch_size,
-            config.patches.oversample,
-            config.training.seed,
+            Sampling(
+                batch_size,
+                patches.oversample,
+                training.seed,
+                patches.num_lanes,
+                patches.block_cores,
+            ),
+            Reading(training.read_threads, training.workers, training.worker_start),
         )
 
     def metadata(self, fingerprint: str) -> dict[str, Any]:
@@ -173,24 +207,20 @@ class ModelTrainer:
             "cube": {"location": config.cube.location, "ingest_hash": attributes["ingest_hash"]},
         }
 
-    def _fit(self, name: str, model: Any, model_config: TrainedModel, save: Any) -> None:
-        config = self.context.config
+    def _say(self, line: str) -> None:
+        if not self.quiet and is_first_rank():
+            console.print(line)
+
+    def _fit(
+        self, model: SusceptibilityModel, model_config: TrainedModel, outputs: Outputs
+    ) -> None:
+        config = self.context.config.training
         if model_config.init_from is not None:
             start = checkpoint.load(model_config.init_from)[0]
             model.load_state_dict(start.state_dict())
         data = self.datamodule(model, model_config.batch_size)
-        module = PatchModule(
-            model, SusceptibilityTask(), model_config, config.training.micro_batch_size
-        )
-        fit(
-            module,
-            data,
-            config.training,
-            self.context.paths.model_dir(name),
-            save,
-            validated=data.num_samples("validation") > 0,
-            quiet=self.quiet,
-        )
+        module = PatchModule(model, SusceptibilityTask(), model_config, config.micro_batch_size)
+        fit(module, data, config, outputs, validated=data.num_samples("validation") > 0)
 
 
 def is_up_to_date(path: str, fingerprint: str) -> bool:

@@ -1,6 +1,9 @@
 """What happens beside the steps: the best model is kept, and each epoch tells how it went."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -45,19 +48,44 @@ class BestModel(pl.Callback):
         self.lowest = state_dict["lowest"]
 
 
-class EpochLines(pl.Callback):
-    """One line an epoch, readable on a terminal and in a batch log alike."""
+class History(pl.Callback):
+    """Losses and learning rate of every epoch: a JSON file, and a line on the terminal.
 
-    def __init__(self, model_name: str) -> None:
+    Args:
+        path: The file: a list of ``epoch`` (from 1), ``train_loss``, ``val_loss`` (where a part
+            validates) and ``learning_rate``.
+        model_name: What the lines begin with; None for no lines.
+    """
+
+    def __init__(self, path: Path, model_name: str | None) -> None:
+        self.path = path
         self.model_name = model_name
+        self.epochs: list[dict[str, Any]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the losses once training and validation of the epoch are over."""
-        if not trainer.is_global_zero or not isinstance(pl_module, PatchModule):
+        """Adds the epoch once its training and validation are over."""
+        if not isinstance(pl_module, PatchModule):
             return
-        losses = " ".join(f"{phase} {loss:.5f}" for phase, loss in pl_module.epoch_loss.items())
+        losses = {f"{phase}_loss": loss for phase, loss in pl_module.epoch_loss.items()}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        console.print(
-            f"{self.model_name:<8} epoch {trainer.current_epoch + 1}/{trainer.max_epochs} "
-            f"{losses} rate {rate:.2g}"
-        )
+        epoch = len(self.epochs) + 1
+        self.epochs.append({"epoch": epoch, **losses, "learning_rate": rate})
+        if not trainer.is_global_zero:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_name(f".{self.path.name}")
+        unfinished.write_text(json.dumps(self.epochs, indent=1))
+        unfinished.replace(self.path)
+        if self.model_name is not None:
+            shown = " ".join(f"{phase} {loss:.5f}" for phase, loss in pl_module.epoch_loss.items())
+            console.print(
+                f"{self.model_name:<8} epoch {epoch}/{trainer.max_epochs} {shown} rate {rate:.2g}"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epochs so far."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on after those epochs."""
+        self.epochs = list(state_dict["epochs"])

@@ -5,84 +5,138 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import distributed
 
-from landslide_dist.config.model import TrainedModel
 from landslide_dist.config.training import TrainingConfig
-from landslide_dist.errors import DataError
-from landslide_dist.training.callbacks import BestModel, EpochLines
+from landslide_dist.errors import DataError, ProcessError
+from landslide_dist.training.callbacks import BestModel, History
 from landslide_dist.training.module import PatchModule
+from landslide_dist.training.ranks import num_processes
+from landslide_dist.training.resume import Resume
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a training writes.
+
+    Attributes:
+        folder: Logs, ``history.json`` and, while it is under way, ``state.ckpt``.
+        save: Writes the model as it is now.
+        fingerprint: What the model depends on; only a state of the same is gone on from.
+        quiet: No logs and no lines, for the many short fits of an experiment.
+    """
+
+    folder: Path
+    save: Callable[[], None]
+    fingerprint: str
+    quiet: bool = False
 
 
 def fit(
     module: PatchModule,
     datamodule: pl.LightningDataModule,
     config: TrainingConfig,
-    folder: str,
-    save: Callable[[], None],
+    outputs: Outputs,
     validated: bool = True,
-    quiet: bool = False,
 ) -> None:
-    """Train a model.
+    """Train a model, going on from the state of a training that was stopped.
 
     Args:
         module: The model and its optimiser settings.
         datamodule: Its patches.
-        config: Accelerator, devices, precision.
-        folder: Where the training logs go.
-        save: Writes the model as it is now.
+        config: Accelerator, processes, precision.
+        outputs: What is written, and where.
         validated: Whether a part validates; if not, the last epoch is kept.
-        quiet: No logs and no lines, for the many short fits of an experiment.
 
     Raises:
         DataError: The loss is not finite at the end.
+        ProcessError: Another process of the training ended.
+        Preempted: A signal ended it; the state is written.
     """
+    resume = Resume(
+        outputs.folder / "state.ckpt",
+        outputs.fingerprint,
+        config.checkpoint_every_n_steps,
+        config.requeue,
+    )
+    if config.compile:
+        module.model.compile()
     with _only_what_concerns_users():
         trainer = pl.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
+            strategy=_strategy(config),
+            # Lightning would save and requeue inside its signal handler.
+            plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
             precision=config.precision,
             max_epochs=module.config.epochs,
-            callbacks=_callbacks(module.config, save, validated, folder, quiet),
-            logger=[] if quiet else _loggers(folder),
+            callbacks=[*_callbacks(module, outputs, validated), resume],
+            logger=[] if outputs.quiet else _loggers(outputs.folder),
             limit_val_batches=1.0 if validated else 0,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            enable_checkpointing=False,
+            enable_checkpointing=True,
             enable_progress_bar=False,
             enable_model_summary=False,
             log_every_n_steps=1,
         )
-        trainer.fit(module, datamodule=datamodule)
+        with _lost_processes_named():
+            trainer.fit(module, datamodule=datamodule, ckpt_path=resume.found(), weights_only=True)
+    if trainer.is_global_zero:
+        resume.path.unlink(missing_ok=True)
     loss = module.epoch_loss["train"]
     if not math.isfinite(loss):
         raise DataError(
-            f"training of {folder!r} ended with loss {loss}; lower learning_rate "
+            f"training of {str(outputs.folder)!r} ended with loss {loss}; lower learning_rate "
             f"({module.config.learning_rate:g})"
         )
 
 
-def _callbacks(
-    config: TrainedModel, save: Callable[[], None], validated: bool, folder: str, quiet: bool
-) -> list[Callback]:
-    callbacks: list[Callback] = [BestModel(save, validated)]
-    if validated and config.stop_patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=config.stop_patience))
-    if not quiet:
-        callbacks.append(EpochLines(folder.rstrip("/").rsplit("/", 1)[-1]))
-    return callbacks
+def _strategy(config: TrainingConfig) -> Strategy | str:
+    if num_processes(config) == 1:
+        return "auto"
+    # Without a timeout those that are left wait for one that was killed.
+    return DDPStrategy(timeout=timedelta(seconds=config.timeout_s), gradient_as_bucket_view=True)
 
 
-def _loggers(folder: str) -> list[Logger]:
-    return [
-        CSVLogger(folder, name="", version="csv"),
-        TensorBoardLogger(folder, name="", version="tensorboard"),
-    ]
+@contextmanager
+def _lost_processes_named() -> Iterator[None]:
+    """A process that was killed shows in the others as a broken connection."""
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, distributed.DistError) or "gloo" in str(error)
+        if not (lost and distributed.is_initialized() and distributed.get_world_size() > 1):
+            raise
+        reason = " ".join(str(error).split())[:120]
+        raise ProcessError(
+            f"another process of this training is gone ({reason}): the same command goes on from "
+            "the last state"
+        ) from error
+
+
+def _callbacks(module: PatchModule, outputs: Outputs, validated: bool) -> list[Callback]:
+    callbacks: list[Callback] = [BestModel(outputs.save, validated)]
+    if validated and module.config.stop_patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=module.config.stop_patience))
+    name = None if outputs.quiet else outputs.folder.name
+    return [*callbacks, History(outputs.folder / "history.json", name)]
+
+
+def _loggers(folder: Path) -> list[Logger]:
+    # Numbered, so that a resumed training leaves the logs of what came before alone.
+    return [CSVLogger(folder, name="csv"), TensorBoardLogger(folder, name="tensorboard")]
 
 
 @contextmanager
@@ -95,6 +149,7 @@ def _only_what_concerns_users() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*experiment logs directory.*exists.*")
+            warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
             # Lightning's own use of torch.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
             yield

@@ -82,6 +82,19 @@ class PatchModule(pl.LightningModule):
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(loss)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the sums of the epoch under way, over all ranks: every rank calls this."""
+        # A copy: ranks add into the tensor that they give, and go on with their own sums.
+        totals = self._sum_over_ranks(self._totals["train"].clone().to(self.device))
+        checkpoint["train_totals"] = totals.tolist()
+        checkpoint["epoch_loss"] = self.epoch_loss
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the sums up again, on one of any number of ranks."""
+        self.epoch_loss = dict(checkpoint["epoch_loss"])
+        if self.trainer.is_global_zero:
+            self._totals["train"] += torch.tensor(checkpoint["train_totals"], dtype=torch.float64)
+
     def configure_optimizers(self) -> Any:
         """Adam or SGD with the L2 penalty inside, and the plateau rule on the validation loss."""
         kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
@@ -108,7 +121,7 @@ class PatchModule(pl.LightningModule):
         self._totals[phase].zero_()
         loss = total / count if count else float("nan")
         self.epoch_loss[phase] = loss
-        self.log(f"{phase}_loss", loss, rank_zero_only=True)
+        self.log(f"{phase}_loss", loss, sync_dist=True)
         return loss
 
     def _sum_over_ranks(self, value: Tensor) -> Tensor:

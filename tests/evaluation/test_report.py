@@ -9,7 +9,8 @@ from matplotlib.image import imread
 from landslide_dist.config.training import EvaluateConfig
 from landslide_dist.evaluation import figures, maps
 from landslide_dist.evaluation.overview import Overview
-from landslide_dist.evaluation.report import _best_model, render_report
+from landslide_dist.evaluation.panel import telling_window
+from landslide_dist.evaluation.report import _best_model, _panel, render_report
 from landslide_dist.evaluation.score import score_predictions
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import Sight, SplitAudit
@@ -88,7 +89,7 @@ def all_figures(run, scores):
     yield figures.rate_figure(scores, "train")
     yield maps.susceptibility_map(run.cube, run.predictions["good"], "good")
     yield maps.partition_map(run.cube, run.split, run.parts)
-    yield maps.model_panel(run.cube, run.predictions)
+    yield _panel(run.cube, run.predictions)
     yield maps.terrain_overview(run.cube)
 
 
@@ -112,14 +113,13 @@ def test_landslides_are_outlined_where_they_are_areas(run, side_px, outlined):
     assert (blue > 0.01) == outlined
 
 
-def test_the_panel_shows_landslides_where_two_places_have_as_many(run, monkeypatch):
+def test_the_panel_shows_landslides_where_two_places_have_as_many(run):
     landslide = np.zeros(run.landslide.shape, np.uint8)
     landslide[10:14, 10:14] = landslide[-14:-10, -14:-10] = 1
     stored = cube.array(open_group(run.cube, "r+"), "landslide")
     for window in cube.shard_windows(run.cube):
         cube.write_block(stored, window, landslide[window.slices])
-    monkeypatch.setattr(maps, "PANEL_PX", 40)
-    assert landslide[maps._telling_window(run.cube).slices].sum() == 16
+    assert landslide[telling_window(run.cube, 40).slices].sum() == 16
 
 
 def test_the_map_shown_is_of_a_model_that_tells_pixels_apart(run, scores):
@@ -146,7 +146,7 @@ def test_overviews_are_means_and_keep_thin_landslides(run, max_px):
         ]
         for i in range(height)
     ])  # fmt: skip
-    np.testing.assert_array_equal(overview.holds("landslide", 1), any_landslide)
+    np.testing.assert_array_equal(overview.holds("landslide", {1}), any_landslide)
 
 
 def test_a_window_of_an_overview_is_that_part(run):

@@ -30,7 +30,7 @@ from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 
 REGION = SyntheticSource(seed=4, height=150, width=170)
-RADII_PX = (3, 10)
+LOOKING_PX = {30: 3, 100: 10}
 STORAGE = StorageConfig(chunk_px=16, shard_px=64)
 
 
@@ -45,7 +45,9 @@ def reader(grid):
     planes = {name: s.read(whole) for name, s in synthetic_sources(REGION).items()}
     planes["elevation"][20:40, 30:60] = np.nan
     planes["slope"] = slope(planes["elevation"], grid.pixel_m)
-    planes["uphill"] = uphill_indices(planes["elevation"], RADII_PX, np.dtype("uint8"))
+    planes["uphill"] = uphill_indices(
+        planes["elevation"], tuple(LOOKING_PX.values()), np.dtype("uint8")
+    )
     return HostReader(planes)
 
 
@@ -58,7 +60,7 @@ def model(reader):
     }
     config = LACNNConfig(kind="lacnn", widths=(4, 8, 8))
     model = build_model(
-        config, Channels(synthetic()), mean_std, RADII_PX, 0.1, ("slope", "elevation")
+        config, Channels(synthetic()), mean_std, LOOKING_PX, 0.1, ("slope", "elevation")
     )
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -221,7 +223,9 @@ def test_a_failed_publication_keeps_the_file_before(large_map, tmp_path):
 def test_models_for_other_cubes_are_refused(grid):
     metadata = {"looking_distances_m": [30, 100], "pixel_m": 10.0}
     check_fits(metadata, grid, (30, 100))
-    with pytest.raises(DataError, match="looks at"):
+    with pytest.raises(
+        DataError, match=r"looking distances \(30, 100\) m but this one has \(30, 300\) m"
+    ):
         check_fits(metadata, grid, (30, 300))
     with pytest.raises(DataError, match="pixels of 30 m"):
         check_fits({**metadata, "pixel_m": 30.0}, grid, (30, 100))

@@ -13,6 +13,8 @@ from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.schema import OUTSIDE_CODE
 
 RADII_PX = (2, 5)
+#: By looking distance, on pixels of 10 m.
+LOOKING_PX = {20.0: 2, 50.0: 5}
 STATISTICS = {"slope": (15.0, 8.0), "elevation": (600.0, 250.0)}
 SHARE = 0.013
 ALIGNED = ("slope", "lithology=clay", "rock_family=unknown", "rock_age=Olocene", "elevation")
@@ -98,10 +100,10 @@ def make(channels):
     from landslide_dist.config.model import ModelConfig
     from landslide_dist.models import build_model
 
-    def build(randomise=True, radii_px=RADII_PX, **config):
+    def build(randomise=True, **config):
         torch.manual_seed(5)
         parsed = TypeAdapter(ModelConfig).validate_python(config)
-        model = build_model(parsed, channels, STATISTICS, radii_px, SHARE, ALIGNED)
+        model = build_model(parsed, channels, STATISTICS, LOOKING_PX, SHARE, ALIGNED)
         for parameter in model.parameters() if randomise else ():
             parameter.data += 0.05 * torch.randn_like(parameter)
         return model.eval()

@@ -8,6 +8,7 @@ import torch
 from landslide_dist.config.model import (
     AlignedFeatures,
     CNNConfig,
+    LACNNConfig,
     LANNConfig,
     LLRConfig,
     NaiveConfig,
@@ -18,7 +19,7 @@ from landslide_dist.models import aligned_features, build_model, reach_of
 from landslide_dist.tasks.losses import nll_sum
 
 STATISTICS = {"slope": (15.0, 8.0), "elevation": (600.0, 250.0)}
-RADII_PX = (3, 10, 30)
+LOOKING_PX = {30: 3, 100: 10, 300: 30}
 
 
 def num_weights(model):
@@ -32,7 +33,7 @@ def pixel_weights(*widths):
 def test_sizes_of_the_published_models(channels):
     features = channels.names[:22]
     models = {
-        name: build_model(config, channels, STATISTICS, RADII_PX, 0.013, features)
+        name: build_model(config, channels, STATISTICS, LOOKING_PX, 0.013, features)
         for name, config in paper_models().items()
     }
     assert num_weights(models["naive"]) == num_weights(models["random"]) == 0
@@ -41,8 +42,8 @@ def test_sizes_of_the_published_models(channels):
     assert num_weights(models["lann"]) == pixel_weights(160, 64, 32, 1)
     assert num_weights(models["lacnn"]) - num_weights(models["cnn"]) == 66 * 16 * 9
     for name, config in paper_models().items():
-        assert reach_of(config, RADII_PX) == models[name].halo_px + models[name].reach_px
-    assert [reach_of(c, RADII_PX) for c in paper_models().values()] == [0, 0, 0, 0, 30, 122, 152]
+        assert reach_of(config, LOOKING_PX) == models[name].halo_px + models[name].reach_px
+    assert [reach_of(c, LOOKING_PX) for c in paper_models().values()] == [0, 0, 0, 0, 30, 122, 152]
     assert models["lacnn"].exact_context_px == 30 + 128
     assert models["lann"].exact_context_px == 30
 
@@ -64,7 +65,7 @@ def test_llr_starts_as_the_naive_baseline(make, region):
 
 
 def test_aligned_features_are_the_large_weights(channels):
-    llr = build_model(LLRConfig(kind="llr"), channels, STATISTICS, RADII_PX, 0.013)
+    llr = build_model(LLRConfig(kind="llr"), channels, STATISTICS, LOOKING_PX, 0.013)
     weights = llr.network.output.weight.data
     weights[0, 3], weights[0, 0], weights[0, 93] = -0.2, 0.5, 0.19
     smallest = float(weights[0, 3].abs())
@@ -74,14 +75,14 @@ def test_aligned_features_are_the_large_weights(channels):
 
 
 def test_aligned_features_come_from_an_llr_alone(channels):
-    naive = build_model(NaiveConfig(kind="naive"), channels, STATISTICS, RADII_PX, 0.013)
+    naive = build_model(NaiveConfig(kind="naive"), channels, STATISTICS, LOOKING_PX, 0.013)
     with pytest.raises(ConfigError, match="not from a model of kind 'naive'"):
         aligned_features(naive, 0.2)
 
 
 def test_a_list_in_the_config_is_used_where_none_is_given(channels):
     config = LANNConfig(kind="lann", aligned=AlignedFeatures(features=("slope",)))
-    model = build_model(config, channels, STATISTICS, RADII_PX, 0.013)
+    model = build_model(config, channels, STATISTICS, LOOKING_PX, 0.013)
     assert model.recipe.aligned_features == ("slope",)
     assert len(model.encoder.names) == 94 + 3
 
@@ -89,11 +90,11 @@ def test_a_list_in_the_config_is_used_where_none_is_given(channels):
 @pytest.mark.parametrize(
     ("features", "radii_px", "message"),
     [
-        (None, RADII_PX, "lann has no aligned features"),
-        ((), RADII_PX, "is empty or names a channel twice"),
-        (("slope", "slope"), RADII_PX, "is empty or names a channel twice"),
-        (("lithology=clai",), RADII_PX, r"'lithology=clai' is not .* mean 'lithology=clay'\?"),
-        (("slope",), (), "looking_distances_m"),
+        (None, LOOKING_PX, "lann has no aligned features"),
+        ((), LOOKING_PX, "is empty or names a channel twice"),
+        (("slope", "slope"), LOOKING_PX, "is empty or names a channel twice"),
+        (("lithology=clai",), LOOKING_PX, r"'lithology=clai' is not .* mean 'lithology=clay'\?"),
+        (("slope",), {}, "looking_distances_m"),
     ],
 )
 def test_wrong_aligned_features(channels, features, radii_px, message):
@@ -104,20 +105,50 @@ def test_wrong_aligned_features(channels, features, radii_px, message):
 def test_a_network_without_levels(channels):
     config = CNNConfig(kind="cnn", widths=())
     with pytest.raises(ConfigError, match=r"widths \(\) of cnn"):
-        build_model(config, channels, STATISTICS, RADII_PX, 0.01)
+        build_model(config, channels, STATISTICS, LOOKING_PX, 0.01)
     with pytest.raises(ConfigError, match=r"widths \(\) of cnn"):
-        reach_of(config, RADII_PX)
+        reach_of(config, LOOKING_PX)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, float("nan")])
 def test_a_share_that_cannot_be_trained_on(channels, share):
     with pytest.raises(DataError, match="share of landslides"):
-        build_model(LLRConfig(kind="llr"), channels, STATISTICS, RADII_PX, share)
+        build_model(LLRConfig(kind="llr"), channels, STATISTICS, LOOKING_PX, share)
 
 
 def test_statistics_that_cannot_standardise(channels):
     constant = {**STATISTICS, "slope": (3.0, 0.0)}
     with pytest.raises(DataError, match="'slope' has mean 3 and standard deviation 0"):
-        build_model(LLRConfig(kind="llr"), channels, constant, RADII_PX, 0.01)
+        build_model(LLRConfig(kind="llr"), channels, constant, LOOKING_PX, 0.01)
     with pytest.raises(ConfigError, match="'elevation' has no mean"):
-        build_model(LLRConfig(kind="llr"), channels, {"slope": (3.0, 1.0)}, RADII_PX, 0.01)
+        build_model(LLRConfig(kind="llr"), channels, {"slope": (3.0, 1.0)}, LOOKING_PX, 0.01)
+
+
+def some_distances(*distances_m, kind=LANNConfig):
+    aligned = AlignedFeatures(features=("slope",), looking_distances_m=distances_m or None)
+    return kind(kind=kind.model_fields["kind"].annotation.__args__[0], aligned=aligned)
+
+
+@pytest.mark.parametrize(
+    ("distances_m", "radii_px"),
+    [((), (3, 10, 30)), ((300, 30), (3, 30)), ((100,), (10,)), ((30, 100, 300), (3, 10, 30))],
+)
+def test_a_model_looks_at_the_distances_it_names(channels, distances_m, radii_px):
+    config = some_distances(*distances_m)
+    model = build_model(config, channels, STATISTICS, LOOKING_PX, 0.013)
+    assert model.recipe.radii_px == (3, 10, 30)
+    assert model.recipe.aligned_radii_px == radii_px
+    assert model.reach_px == reach_of(config, LOOKING_PX) == max(radii_px)
+    assert len(model.encoder.names) == 94 + len(radii_px)
+    deep = some_distances(*distances_m, kind=LACNNConfig)
+    assert reach_of(deep, LOOKING_PX) == 122 + max(radii_px)
+
+
+def test_a_distance_that_the_cube_does_not_have(channels):
+    message = r"lann: looking distance 50 m is not among the cube's \(30, 100, 300 m\)"
+    with pytest.raises(ConfigError, match=message):
+        build_model(some_distances(30, 50), channels, STATISTICS, LOOKING_PX, 0.013)
+    with pytest.raises(ConfigError, match=message):
+        reach_of(some_distances(30, 50), LOOKING_PX)
+    with pytest.raises(ConfigError, match=r"\[30\.0, 30\.0\] name one twice"):
+        reach_of(some_distances(30, 30), LOOKING_PX)

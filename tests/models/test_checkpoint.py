@@ -38,6 +38,31 @@ def test_there_and_back(kind, make, region, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
 
 
+@pytest.mark.parametrize("kind", ["lann", "lacnn"])
+def test_a_model_of_some_distances(kind, make, region, tmp_path):
+    model = make(kind=kind, aligned={"looking_distances_m": [50]})
+    checkpoint.save(tmp_path / "model.pt", model, METADATA)
+    again, metadata = checkpoint.load(tmp_path / "model.pt")
+    assert again.recipe == model.recipe
+    assert metadata["aligned_radii_px"] == [5]
+    assert metadata["looking_distances_m"] == [20.0, 50.0]
+    whole = region.whole(model.exact_context_px)
+    with torch.no_grad():
+        assert torch.equal(again(whole), model(whole))
+        assert not torch.equal(again(whole), make(kind=kind)(whole))
+
+
+@pytest.mark.parametrize("kind", ["llr", "lann"])
+def test_a_recipe_from_before_distances_could_be_chosen(kind, make, region):
+    model = make(kind=kind)
+    bundle = checkpoint.to_dict(model, METADATA)
+    del bundle["metadata"]["aligned_radii_px"]
+    bundle["metadata"]["config"].get("aligned", {}).pop("looking_distances_m", None)
+    again, _ = checkpoint.from_dict(bundle, "m")
+    assert again.recipe == model.recipe
+    assert torch.equal(again(region.whole(5)), model(region.whole(5)))
+
+
 def test_inside_another_file(make, region, tmp_path):
     model = make(kind="lann")
     torch.save({"epoch": 3, "ours": checkpoint.to_dict(model, METADATA)}, tmp_path / "last.ckpt")

@@ -74,25 +74,34 @@ def dense_aligned(dense, uphill, radius_px, channel_numbers):
     return out
 
 
+@pytest.mark.parametrize("chosen_px", [None, (3, 10), (10,), (3,)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_equals_the_dense_definition(dtype):
+def test_equals_the_dense_definition(dtype, chosen_px):
     radii_px = (3, 10)
     # Not in channel order, and not next to one another.
     aligned = ("rain", "soil=till", "slope", "family=unknown", "soil=sand")
     batch = random_batch(SOME_CHANNELS, radii_px, dtype)
-    encoder = CompactEncoder(SOME_CHANNELS, STATISTICS, radii_px, aligned)
+    encoder = CompactEncoder(SOME_CHANNELS, STATISTICS, radii_px, aligned, chosen_px)
     dense = dense_channels(batch, SOME_CHANNELS)
     numbers = [SOME_CHANNELS.names.index(name) for name in aligned]
     parts = [dense] + [
         dense_aligned(dense, batch.planes["uphill"][:, i].numpy(), radius, numbers)
         for i, radius in enumerate(radii_px)
+        if radius in (chosen_px or radii_px)
     ]
-    expected = np.concatenate(parts, 1)[..., 10:-10, 10:-10]
+    reach_px = max(chosen_px or radii_px)
+    middle = slice(reach_px, -reach_px)
+    expected = np.concatenate(parts, 1)[..., middle, middle]
     encoded = encoder(batch)
-    assert encoder.reach_px == 10
+    assert encoder.reach_px == reach_px
     assert encoded.dtype == torch.float32
-    assert encoded.shape[1] == len(encoder.names) == 8 + 2 * 5
+    assert encoded.shape[1] == len(encoder.names) == 8 + (len(parts) - 1) * 5
     np.testing.assert_allclose(encoded, expected, atol=1e-6)
+    cores = torch.ones_like(batch.target, dtype=torch.bool)
+    pixels = expected[..., 12 - reach_px : 19 - reach_px, 12 - reach_px : 19 - reach_px]
+    np.testing.assert_allclose(
+        encoder.pixels(batch, cores), pixels.transpose(0, 2, 3, 1).reshape(98, -1), atol=1e-6
+    )
 
 
 def test_without_aligned_features_nothing_is_cropped_or_read():
@@ -131,3 +140,17 @@ def test_a_cube_of_other_distances_is_refused(region, channels):
 def test_the_encoder_adds_no_weights(channels):
     statistics = {"slope": (0.0, 1.0), "elevation": (0.0, 1.0)}
     assert not CompactEncoder(channels, statistics, (3,), ("slope",)).state_dict()
+
+
+def test_under_autocast_channels_are_rounded_and_the_model_is_the_same(region, make):
+    """Half the memory, nothing else: the network would round its input itself."""
+    model = make(kind="lacnn", widths=(4, 8))
+    batch = region.cut([(10, 10, 24, 24), (40, 50, 24, 24)], model.exact_context_px)
+    channels = model.encoder(batch)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        rounded = model.encoder(batch)
+        expected = model.network(channels)
+        found = model.network(rounded)
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded, channels.bfloat16(), rtol=0, atol=0)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -53,6 +53,18 @@ def test_tiles_equal_the_whole_image(kind, num_y, num_x, region, make):
     torch.testing.assert_close(result, reference, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("distances_m", [[20], [50]])
+@pytest.mark.parametrize("kind", ["lann", "lacnn"])
+def test_tiles_of_a_model_that_looks_at_some_distances(kind, distances_m, region, make):
+    aligned = {"looking_distances_m": distances_m}
+    model = make(kind=kind, aligned=aligned, **DENSE[kind])
+    assert model.reach_px == distances_m[0] // 10
+    with torch.no_grad():
+        reference = whole_image(model, region)
+        result = tiled(model, region, 24, 40)
+    torch.testing.assert_close(result, reference, atol=1e-5, rtol=0)
+
+
 def test_the_published_network_on_tiles(region, make):
     model = make(kind="lacnn")
     assert (model.halo_px, model.stride_px, model.reach_px) == (122, 16, 5)

@@ -114,7 +114,7 @@ def test_ranks_read_their_own_lanes_in_the_order_of_the_batch():
 def test_copies_lie_in_different_visits(monkeypatch):
     # Without mixing, a lane is its visits one after the other; with equal copies everywhere each
     # visit of the only block holds every patch once.
-    monkeypatch.setattr(order_module, "BUFFER_VISITS", 1)
+    monkeypatch.setattr(order_module, "MIXED_VISITS", 1)
     order = training_order(np.zeros(20, int), np.full(20, 3), 0, 0, num_lanes=1)
     for visit in order.patch.reshape(3, 20):
         assert sorted(visit.tolist()) == list(range(20))
@@ -122,7 +122,7 @@ def test_copies_lie_in_different_visits(monkeypatch):
 
 
 def test_patches_without_copies_are_spread_over_the_visits(monkeypatch):
-    monkeypatch.setattr(order_module, "BUFFER_VISITS", 1)
+    monkeypatch.setattr(order_module, "MIXED_VISITS", 1)
     copies = np.ones(100, int)
     copies[0] = 5
     order = training_order(np.zeros(100, int), copies, 0, 0, num_lanes=1)
@@ -155,21 +155,45 @@ def test_the_order_is_pinned():
     # A change of these numbers breaks every resume: they follow from Philox bits alone.
     assert permutation(8, 3, 1).tolist() == [5, 6, 3, 7, 0, 1, 2, 4]
     order = training_order(np.arange(8) // 2, np.array([1, 1, 3, 1, 1, 1, 2, 1]), 7, 3, num_lanes=2)
-    assert order.patch.tolist() == [2, 7, 1, 6, 3, 5, 2, 4, 2, 6, 0]
+    assert order.patch.tolist() == [3, 7, 2, 5, 2, 4, 2, 6, 1, 6, 0]
     assert order.lane.tolist() == [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]
-    # Large enough for lanes of several buffers, where the draw of the visits matters too.
+    # Large enough for lanes of many visits, where the draw of the visits matters too.
     order = training_order(np.arange(300) // 5, np.arange(300) % 3 + 1, 7, 3, num_lanes=3)
-    assert int(order.patch @ np.arange(len(order))) == 26395104
+    assert int(order.patch @ np.arange(len(order))) == 26422434
 
 
-def test_validation_is_sequential_and_spread_over_ranks():
-    order = sequential_order(10, num_lanes=4)
-    assert order.patch.tolist() == list(range(10))
-    assert order.share(0, 8, 0, 2).patch.tolist() == [0, 2, 4, 6]
-    assert order.share(1, 8, 1, 2).patch.tolist() == [9]
-    assert order.share(1, 8, 3, 4).patch.tolist() == [PADDING]
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_a_visit_is_one_block_and_holds_a_patch_once(case):
+    blocks, _, order = case
+    for visit in np.unique(order.visit):
+        mine = order.patch[order.visit == visit]
+        assert len(np.unique(blocks[mine])) == 1
+        assert len(np.unique(mine)) == len(mine)
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_few_visits_of_a_lane_are_under_way_at_a_time(case):
+    """What a reader has to hold does not grow with the epoch."""
+    _, _, order = case
+    for lane in np.unique(order.lane):
+        visits = order.visit[order.lane == lane]
+        spans = [np.flatnonzero(visits == visit)[[0, -1]] for visit in np.unique(visits)]
+        under_way = [sum(a <= t <= b for a, b in spans) for t in range(len(visits))]
+        assert max(under_way) <= order_module.MIXED_VISITS
+
+
+def test_validation_goes_block_by_block_and_is_spread_over_ranks():
+    order = sequential_order(np.arange(10) // 2, num_lanes=2)
+    # Blocks 0, 2 and 4 are one lane, 1 and 3 the other.
+    assert order.patch.tolist() == [0, 2, 1, 3, 4, 6, 5, 7, 8, 9]
+    assert order.visit.tolist() == [0, 1, 0, 1, 2, 3, 2, 3, 4, 4]
+    assert order.share(0, 8, 0, 2).patch.tolist() == [0, 1, 4, 5]
+    assert order.share(1, 8, 0, 2).patch.tolist() == [8, 9]
+    assert order.share(1, 8, 1, 2).patch.tolist() == [PADDING, PADDING]
 
 
 def test_more_ranks_than_lanes_are_refused():
     with pytest.raises(ConfigError, match="17 processes share 16 lanes"):
-        sequential_order(10).share(0, 4, 0, 17)
+        sequential_order(np.arange(10)).share(0, 4, 0, 17)

@@ -3,8 +3,9 @@ import pytest
 
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid
+from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.reader import HostReader
-from landslide_dist.patches.statistics import training_statistics
+from landslide_dist.patches.statistics import split_moments, training_statistics
 
 SHAPE = (70, 90)
 GRID = Grid.from_bounds("EPSG:32632", 10, (0, 0, SHAPE[1] * 10, SHAPE[0] * 10))
@@ -28,7 +29,9 @@ def planes():
 
 
 def statistics(planes, block_px=16, values=(0, 3), names=("elevation", "flat")):
-    return training_statistics(HostReader(planes), GRID.windows(block_px), values, names)
+    reader, windows = HostReader(planes), list(GRID.windows(block_px))
+    index = PatchIndex.build(reader, windows, SHAPE, 10, 10)
+    return training_statistics(index, split_moments(reader, windows, 10, names), values)
 
 
 @pytest.mark.parametrize("block_px", [16, 33, 100])

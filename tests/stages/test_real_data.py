@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from landslide_dist.config import load
 from landslide_dist.kernels.uphill import uphill_index
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.experiment import Fold
+from landslide_dist.stages.division import Fold
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 
@@ -43,7 +43,7 @@ def test_terrain_of_real_files(on_data, name):
     slope, uphill = cube.array(group, "slope"), cube.array(group, "uphill")
     context = RunContext(config)
     # A window across a shard border equals the kernel on a window of its own with its halo.
-    radius = context.radii_px[-1]
+    radius = max(context.radii_px.values())
     y0, x0 = (min(2048, n // 2) for n in elevation.shape)
     window = (slice(y0 - 40, y0 + 40), slice(x0 - 40, x0 + 40))
     around = tuple(slice(s.start - radius, s.stop + radius) for s in window)

@@ -4,49 +4,33 @@ import numpy as np
 import pytest
 import torch
 
-from landslide_dist.config.categories import synthetic
-from landslide_dist.config.channels import Channels
 from landslide_dist.config.model import CNNConfig, LLRConfig
-from landslide_dist.config.sources import SyntheticSource
 from landslide_dist.config.training import TrainingConfig
 from landslide_dist.errors import DataError
-from landslide_dist.grid import Window
-from landslide_dist.kernels.terrain import slope
 from landslide_dist.models import build_model
-from landslide_dist.patches.datamodule import PatchDataModule
+from landslide_dist.patches.datamodule import PatchDataModule, Sampling
 from landslide_dist.patches.index import PatchIndex
-from landslide_dist.patches.reader import HostReader
-from landslide_dist.patches.statistics import training_statistics
+from landslide_dist.patches.region import Region, RegionData
+from landslide_dist.patches.statistics import split_moments, training_statistics
 from landslide_dist.tasks import SusceptibilityTask
-from landslide_dist.training.fit import fit
+from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
 
-CORE_PX = 16
-PARTS = {"train": frozenset({0}), "validation": frozenset({1}), "test": frozenset({2})}
-CHANNELS = Channels(synthetic())
+from .small import CHANNELS, CORE_PX, PARTS, SHAPE, WINDOWS
 
 
-@pytest.fixture(scope="module")
-def reader():
-    from landslide_dist.sources.synthetic import synthetic_sources
-
-    config = SyntheticSource(seed=2, height=96, width=112, base_rate=0.2)
-    whole = Window(0, 0, 96, 112)
-    planes = {name: s.read(whole) for name, s in synthetic_sources(config).items()}
-    planes["slope"] = slope(planes["elevation"], 10.0)
-    column = np.arange(112) // CORE_PX
-    planes["split"] = np.broadcast_to(np.clip(column - 4, 0, 2), (96, 112)).astype(np.uint8)
-    return HostReader(planes)
-
-
-def train(reader, folder, config, micro_batch_size=4, parts=PARTS, oversample=1):
-    windows = [Window(0, 0, 96, 112)]
-    index = PatchIndex.build(reader, windows, (96, 112), CORE_PX, 3)
-    statistics = training_statistics(reader, windows, parts["train"], CHANNELS.continuous)
+def train(reader, folder, config, micro_batch_size=4, parts=PARTS, oversample=1, **settings):
+    index = PatchIndex.build(reader, WINDOWS, SHAPE, CORE_PX, 3)
+    moments = split_moments(reader, WINDOWS, 3, CHANNELS.continuous)
+    statistics = training_statistics(index, moments, parts["train"])
     torch.manual_seed(0)
-    model = build_model(config, CHANNELS, statistics.mean_std, (3,), statistics.share)
+    model = build_model(config, CHANNELS, statistics.mean_std, {30: 3}, statistics.share)
     data = PatchDataModule(
-        reader, index, parts, model.inputs, model.halo_px, config.batch_size, oversample, seed=0
+        Region(RegionData(reader, model.inputs, parts, SHAPE, WINDOWS)),
+        index,
+        model.inputs,
+        model.halo_px,
+        Sampling(config.batch_size, oversample),
     )
     module = PatchModule(model, SusceptibilityTask(), config, micro_batch_size)
     saved = []
@@ -55,7 +39,13 @@ def train(reader, folder, config, micro_batch_size=4, parts=PARTS, oversample=1)
         saved.append({name: w.detach().clone() for name, w in model.state_dict().items()})
 
     validated = bool(parts["validation"])
-    fit(module, data, TrainingConfig(accelerator="cpu"), str(folder), save, validated)
+    fit(
+        module,
+        data,
+        TrainingConfig(accelerator="cpu", **settings),
+        Outputs(folder, save, ""),
+        validated,
+    )
     return module, saved
 
 
@@ -65,7 +55,7 @@ def test_loss_falls_and_the_best_epoch_is_kept(reader, tmp_path):
     module, saved = train(reader, tmp_path / "llr", config)
     assert module.epoch_loss["train"] < first.epoch_loss["train"]
     assert 1 <= len(saved) <= 6
-    assert list((tmp_path / "llr" / "csv").glob("metrics.csv"))
+    assert list((tmp_path / "llr" / "csv").rglob("metrics.csv"))
 
 
 @pytest.mark.parametrize(
@@ -113,3 +103,23 @@ def test_a_loss_that_is_not_finite_is_an_error(reader, tmp_path):
     config = CNNConfig(kind="cnn", widths=(4, 8), epochs=2, learning_rate=1e30, batch_size=8)
     with pytest.raises(DataError, match="lower learning_rate"):
         train(reader, tmp_path, config)
+
+
+def test_bf16_trains_nearly_the_same_model(reader, tmp_path):
+    config = CNNConfig(kind="cnn", widths=(4, 8), epochs=2, learning_rate=0.02, batch_size=7)
+    exact, _ = train(reader, tmp_path / "a", config)
+    rounded, _ = train(reader, tmp_path / "b", config, precision="bf16-mixed")
+    for phase, loss in exact.epoch_loss.items():
+        assert rounded.epoch_loss[phase] == pytest.approx(loss, rel=0.02)
+        assert rounded.epoch_loss[phase] != loss
+
+
+@pytest.mark.slow
+# torch's own compiler.
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_network_trains_the_same_model(reader, tmp_path):
+    config = CNNConfig(kind="cnn", widths=(4, 8), epochs=2, learning_rate=0.02, batch_size=7)
+    eager, weights = train(reader, tmp_path / "a", config)
+    compiled, of_compiled = train(reader, tmp_path / "b", config, compile=True)
+    assert compiled.epoch_loss == pytest.approx(eager.epoch_loss, rel=1e-4)
+    assert of_compiled[-1].keys() == weights[-1].keys()
