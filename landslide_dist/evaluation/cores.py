@@ -4,7 +4,6 @@ What was counted is kept in a file under a fingerprint of all that it depends on
 experiment does not count again.
 """
 
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from landslide_dist.grid import Window
 from landslide_dist.kernels.scores import NUM_BINS, ScoreCounts
 from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.reader import PatchReader
+from landslide_dist.whole_file import whole_file
 
 #: Probability of the pixels of a window inside the raster.
 Predict = Callable[[Window], NDArray[Any]]
@@ -72,13 +72,10 @@ def kept_counts(path: str, fingerprint: str) -> dict[str, ScoreCounts] | None:
 
 
 def keep(path: str, fingerprint: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays under a fingerprint; a killed process leaves no half of a file."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    unfinished = f"{path}.{os.getpid()}.tmp"
-    with Path(unfinished).open("wb") as file:
-        named: dict[str, Any] = {"fingerprint": np.array(fingerprint), **arrays}
-        np.savez_compressed(file, **named)
-    Path(unfinished).replace(path)
+    """Write arrays under a fingerprint."""
+    named: dict[str, Any] = {"fingerprint": np.array(fingerprint), **arrays}
+    with whole_file(path) as unfinished:
+        np.savez_compressed(unfinished, **named)
 
 
 def kept(path: str, fingerprint: str) -> dict[str, NDArray[Any]] | None:

@@ -5,7 +5,6 @@ The same bundle is a file (:func:`save`, :func:`load`) and an entry of a Lightni
 """
 
 import io
-import os
 import pickle
 import struct
 import warnings
@@ -20,6 +19,7 @@ from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.models.build import assemble
 from landslide_dist.models.recipe import Recipe
 from landslide_dist.models.susceptibility import SusceptibilityModel
+from landslide_dist.whole_file import whole_file
 
 _FORMAT = "landslide_dist model"
 _FORMAT_VERSION = 1
@@ -114,18 +114,9 @@ def save(path: str | Path, model: SusceptibilityModel, metadata: Mapping[str, An
         model: The model.
         metadata: See :func:`to_dict`.
     """
-    path = Path(path)
     bundle = to_dict(model, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(bundle, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished:
+        torch.save(bundle, unfinished)
 
 
 def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:

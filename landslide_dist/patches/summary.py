@@ -3,7 +3,6 @@
 ``split`` sums it up once: the labels in every core, and the moments of the continuous variables.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from landslide_dist.grid import Window
 from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.reader import PatchReader
 from landslide_dist.patches.statistics import Moments, SplitMoments, split_moments
+from landslide_dist.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,10 @@ class SplitSummary:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write a file that is there whole or not at all."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with unfinished.open("wb") as file:
+        """Write a file."""
+        with whole_file(path) as unfinished:
             np.savez_compressed(
-                file,
+                unfinished,
                 core_px=np.array(self.index.core_px),
                 num_labelled=self.index.num_labelled,
                 num_positive=self.index.num_positive,
@@ -69,7 +67,6 @@ class SplitSummary:
                     [[astuple(m) for m in of_value] for of_value in self.moments.values()]
                 ),
             )
-        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "SplitSummary":

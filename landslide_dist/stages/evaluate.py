@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,7 @@ from landslide_dist.kernels import scores as kernel
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import check_split
 from landslide_dist.store.location import exists, open_group
+from landslide_dist.whole_file import write_whole
 
 
 def evaluate(config: RunConfig) -> dict[str, ModelScores]:
@@ -33,8 +33,7 @@ def evaluate(config: RunConfig) -> dict[str, ModelScores]:
     """
     context = RunContext(config)
     scores = score(context)
-    path = Path(context.paths.metrics)
-    path.write_text(json.dumps(to_metrics(scores), indent=1))
+    write_whole(context.paths.metrics, json.dumps(to_metrics(scores), indent=1))
     Console().print(_table(config.name, scores))
     return scores
 

@@ -33,6 +33,7 @@ from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.division import Division, Fold
 from landslide_dist.stages.split import audit_of
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
+from landslide_dist.whole_file import write_whole
 
 
 def experiment(config: RunConfig) -> None:
@@ -117,16 +118,16 @@ def _write(config: RunConfig, result: ExperimentResult) -> None:
         "summary": result.summary,
         "difference": differences(result.summary),
     }
-    Path(paths.experiment).write_text(json.dumps(null_for_nan(content), indent=1))
-    Path(paths.experiment_table("md")).write_text(result.table.markdown(), encoding="utf-8")
-    Path(paths.experiment_table("csv")).write_text(result.table.csv(), encoding="utf-8")
+    write_whole(paths.experiment, json.dumps(null_for_nan(content), indent=1))
+    write_whole(paths.experiment_table("md"), result.table.markdown())
+    write_whole(paths.experiment_table("csv"), result.table.csv())
     pictures = experiment_pictures(result)
     for name, picture in pictures.items():
         Path(paths.experiment_figure(name)).write_bytes(picture.png)
     page = render_experiment(
         config.name, result, pictures, config.patches.oversample, to_yaml(config)
     )
-    Path(paths.experiment_page).write_text(page, encoding="utf-8")
+    write_whole(paths.experiment_page, page)
     console.print(f"experiment: {paths.experiment_page}, experiment.json, table2.md, table2.csv")
 
 

@@ -1,7 +1,5 @@
 """``report``: one self-contained page of scores, maps and provenance."""
 
-from pathlib import Path
-
 from landslide_dist.config import RunConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.evaluation.report import render_report
@@ -10,6 +8,7 @@ from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.evaluate import score
 from landslide_dist.stages.split import audit_of
+from landslide_dist.whole_file import write_whole
 
 
 def report(config: RunConfig, scores: dict[str, ModelScores] | None = None) -> None:
@@ -34,5 +33,5 @@ def report(config: RunConfig, scores: dict[str, ModelScores] | None = None) -> N
         audit=audit_of(context),
         config_yaml=to_yaml(config),
     )
-    Path(paths.report).write_text(page, encoding="utf-8")
+    write_whole(paths.report, page)
     console.print(f"report: {paths.report}")

@@ -17,10 +17,11 @@ from landslide_dist.config.search import SearchConfig
 from landslide_dist.errors import ConfigError
 from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.search_folds import SearchFolds, write_whole
+from landslide_dist.stages.search_folds import SearchFolds
 from landslide_dist.stages.split import check_split
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.training.search import GridPoint, best_point, record
+from landslide_dist.whole_file import write_whole
 
 Points = Mapping[str, Sequence[GridPoint]]
 

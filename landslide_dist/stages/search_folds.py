@@ -1,7 +1,6 @@
 """The folds of ``search``: their split, the fits on them, how each does where it is held out."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from landslide_dist.stages.split import is_complete, split_hash, write_split
 from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.training.ranks import first_rank_first
 from landslide_dist.training.search import GridPoint, HeldOut
+from landslide_dist.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,3 @@ def _fit(trainer: ModelTrainer, name: str) -> HeldOut:
     except DataError as error:
         return HeldOut(0.0, 0, str(error))
     return HeldOut(counts.nll_sum, counts.num_labelled)
-
-
-def write_whole(path: str | Path, text: str) -> None:
-    """A file that is there whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from landslide_dist.progress import console
 from landslide_dist.training.module import PatchModule
+from landslide_dist.whole_file import write_whole
 
 
 class BestModel(pl.Callback):
@@ -72,10 +73,7 @@ class History(pl.Callback):
         self.epochs.append({"epoch": epoch, **losses, "learning_rate": rate})
         if not trainer.is_global_zero:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f".{self.path.name}")
-        unfinished.write_text(json.dumps(self.epochs, indent=1))
-        unfinished.replace(self.path)
+        write_whole(self.path, json.dumps(self.epochs, indent=1))
         if self.model_name is not None:
             shown = " ".join(f"{phase} {loss:.5f}" for phase, loss in pl_module.epoch_loss.items())
             console.print(

@@ -95,7 +95,7 @@ def test_a_failed_write_leaves_the_old_file(make, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def fail(bundle, file):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr(torch, "save", fail)
