@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/landslide-dist demo
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -50,13 +50,7 @@ class Planes:
             out.fill_(beyond(out.dtype))
         if inside.height and inside.width:
             part = self.tensors[name][(..., *inside.relative_to(self.window).slices)]
-            to = out[(..., *inside.relative_to(window).slices)]
-            if part.device.type == "cpu":
-                # NumPy copies rows faster than torch, and in this thread alone: torch's threads
-                # and those that the model computes with would stand in each other's way.
-                np.copyto(to.numpy(), part.numpy())
-            else:
-                to.copy_(part)
+            out[(..., *inside.relative_to(window).slices)] = part
 
 
 def beyond(dtype: torch.dtype) -> float:
