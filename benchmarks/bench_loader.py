@@ -41,7 +41,7 @@ from harness import Row, arguments, in_own_process, publish
 from loader_layouts import make
 from loader_peers import COMPACT, STORED, stream
 from loader_region import QUICK, Bench, Scale
-from loader_runs import OURS, Contest, Delivered, Task, copy_seconds, deliver
+from loader_runs import OURS, Contest, Delivered, Task, copy_seconds, copy_windows_seconds, deliver
 from loader_steps import KINDS, StepTimes, time_steps
 
 PUBLISHED = "published layout"
@@ -81,7 +81,7 @@ def main() -> None:
 
 def dense_rows(contest: Contest) -> list[Row]:
     """Channels on the device: rates, bytes that are read, time to the first batch."""
-    task = Task("dense, float32", dense=True, batch_size=DENSE_BATCH)
+    task = Task("dense, float32", dense=True, batch_size=DENSE_BATCH, max_repeats=2)
     peers = [*STORED, *[name for name in COMPACT if name != "streamed"]]
     runs = contest.run(task, [*OURS, *peers])
     rows = []
@@ -93,7 +93,7 @@ def dense_rows(contest: Contest) -> list[Row]:
         ours_s, peer_s = runs["streamed"].first_s, runs[peer].first_s
         rows.append(Row("first dense batch, streamed", ours_s, peer_s, peer, "s", peer_s / ours_s))
     halves = Task(
-        "dense, bfloat16", dense=True, batch_size=DENSE_BATCH, dtype=torch.bfloat16, max_repeats=3
+        "dense, bfloat16", dense=True, batch_size=DENSE_BATCH, dtype=torch.bfloat16, max_repeats=1
     )
     runs = contest.run(halves, ["streamed", PUBLISHED])
     return [
@@ -117,7 +117,7 @@ def compact_rows(contest: Contest) -> tuple[list[Row], dict[str, float]]:
     ]
     rates = {}
     for label, block_cores, num_lanes in BLOCKS:
-        task = Task(f"compact, {label}", False, True, block_cores=block_cores, num_lanes=num_lanes)
+        task = Task(f"compact, {label}", False, True, False, block_cores, num_lanes, max_repeats=2)
         peers = [SLICES, *(["GeoTIFFs"] if block_cores == 4 else [])]
         runs = contest.run(task, [*OURS, *peers])
         rows += quality_rows(label, contest.bench, task)
@@ -150,18 +150,26 @@ def quality_rows(label: str, bench: Bench, task: Task) -> list[Row]:
 
 
 def resident_rows(contest: Contest) -> list[Row]:
-    """The resident region against copying as many bytes from memory to memory."""
+    """The resident region against copies of as many bytes: in one piece, and by the same windows.
+
+    Rows of a window lie a raster's width apart, so the second is limited by the latency of memory.
+    """
     task = Task("resident", dense=False, num_lanes=16)
-    scale = contest.bench.scale
-    nbytes = 15 * scale.read_px**2 + scale.core_px**2
-    ours, peer = [], []
-    for _ in range(scale.repeats + 1):
-        run = contest.call("resident", deliver, "resident", contest.bench, task)
-        total = nbytes * run.num_patches
-        ours.append(total / run.seconds / 1e9)
-        peer.append(total / contest.call("resident", copy_seconds, total) / 1e9)
-    rate, copied = median(ours[1:] or ours), median(peer[1:] or peer)
-    return [Row("resident, bytes delivered", rate, copied, "np.copyto", "GB/s", rate / copied)]
+    bench = contest.bench
+    nbytes = (15 * bench.scale.read_px**2 + bench.scale.core_px**2) * len(bench.patches)
+    times: dict[str, list[float]] = {"ours": [], "np.copyto": [], "np.copyto of the windows": []}
+    for _ in range(bench.scale.repeats + 1):
+        times["ours"].append(contest.call("resident", deliver, "resident", bench, task).seconds)
+        times["np.copyto"].append(contest.call("resident", copy_seconds, nbytes))
+        times["np.copyto of the windows"].append(
+            contest.call("resident", copy_windows_seconds, bench, task)
+        )
+    rate = {name: nbytes / median(of[1:] or of) / 1e9 for name, of in times.items()}
+    ours = rate.pop("ours")
+    return [
+        Row("resident, bytes delivered", ours, copied, name, "GB/s", ours / copied)
+        for name, copied in rate.items()
+    ]
 
 
 def step_rows(contest: Contest, rates: dict[str, float]) -> list[Row]:

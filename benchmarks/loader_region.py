@@ -61,9 +61,9 @@ class Scale:
     chunk_px: int = 512
     shard_px: int = 2048
     memory_gib: float = 1.25
-    repeats: int = 5
+    repeats: int = 3
     llr_steps: tuple[int, int] = (10, 40)
-    steps: int = 4
+    steps: int = 2
     batch_sizes: tuple[int, int] = (15, 3)
 
     @property
@@ -82,7 +82,7 @@ class Scale:
         return self.side_cores * self.core_px + 2 * self.context_px
 
 
-QUICK = Scale(8, 120, 16, 128, 512, 0.05, 0, (1, 3), 1, (4, 2))
+QUICK = Scale(8, 60, 8, 64, 256, 0.02, 0, (1, 3), 1, (4, 2))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from loader_region import Bench, drop_page_cache, files
 
 from landslide_dist.batch import Batch
 from landslide_dist.patches.order import Share
-from landslide_dist.patches.planes import Planes
+from landslide_dist.patches.planes import TARGET, Planes
 
 #: Patches of one delivered batch of compact planes: LACNN's of table 1.
 BATCH_SIZE = 9
@@ -146,6 +146,24 @@ def copy_seconds(nbytes: int) -> float:
         part = min(left, size)
         np.copyto(target[:part], source[:part])
         left -= part
+    return time.perf_counter() - start
+
+
+def copy_windows_seconds(bench: Bench, task: Task) -> float:
+    """Time of ``np.copyto`` of the windows of a task's patches, into the same memory each time."""
+    held, cutter = resident(bench, torch.device("cpu")), bench.cutter()
+    reads = dict.fromkeys(cutter.inputs, cutter.side_px) | {TARGET: cutter.patches.core_px}
+    planes = {name: held.tensors[name].numpy() for name in reads}
+    target = {
+        name: np.ones((*planes[name].shape[:-2], side, side), planes[name].dtype)
+        for name, side in reads.items()
+    }
+    patch = np.concatenate([share.patch for share in task.shares(bench)])
+    start = time.perf_counter()
+    for y0, x0 in cutter.origins(patch).tolist():
+        for name, side in reads.items():
+            y, x = (at - (side - cutter.patches.core_px) // 2 for at in (y0, x0))
+            np.copyto(target[name], planes[name][..., y : y + side, x : x + side])
     return time.perf_counter() - start
 
 
