@@ -10,16 +10,14 @@ from landslide_dist.config.base import Config
 from landslide_dist.config.categories import Categories, inspire, synthetic
 from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
+from landslide_dist.config.evaluate import EvaluateConfig
+from landslide_dist.config.experiment import ExperimentConfig
 from landslide_dist.config.model import AlignedModel, LLRConfig, ModelConfig, paper_models
+from landslide_dist.config.predict import PredictConfig
 from landslide_dist.config.search import SearchConfig
 from landslide_dist.config.sources import CategoricalVariable, Sources
 from landslide_dist.config.split import PatchConfig, SplitConfig
-from landslide_dist.config.training import (
-    EvaluateConfig,
-    ExperimentConfig,
-    PredictConfig,
-    TrainingConfig,
-)
+from landslide_dist.config.training import TrainingConfig
 
 
 class RunConfig(Config):

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from landslide_dist.config.training import EvaluateConfig
+from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.kernels import scores as kernel

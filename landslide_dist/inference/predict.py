@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from landslide_dist.batch import Batch
 from landslide_dist.config.cube import StorageConfig
-from landslide_dist.config.training import PredictConfig
+from landslide_dist.config.predict import PredictConfig
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.plan import TilePlan

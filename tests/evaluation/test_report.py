@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from landslide_dist.config.training import EvaluateConfig
+from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.evaluation import figures, maps
 from landslide_dist.evaluation.overview import Overview
 from landslide_dist.evaluation.panel import telling_window

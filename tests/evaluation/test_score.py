@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from landslide_dist import schema
-from landslide_dist.config.training import EvaluateConfig
+from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.errors import DataError
 from landslide_dist.evaluation.score import BEST_REACHABLE, score_predictions, to_metrics
 from landslide_dist.kernels.scores import bin_centres, bin_index

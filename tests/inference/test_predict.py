@@ -13,8 +13,8 @@ from landslide_dist.config.categories import synthetic
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.model import LACNNConfig
+from landslide_dist.config.predict import PredictConfig
 from landslide_dist.config.sources import SyntheticSource
-from landslide_dist.config.training import PredictConfig
 from landslide_dist.errors import DataError, StoreError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.cog import write_cog
