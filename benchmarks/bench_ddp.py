@@ -65,11 +65,11 @@ class Scale:
         repeats: Trainings of each kind, taken in turn.
     """
 
-    side_px: int = 2000
+    side_px: int = 1600
     core_px: int = 200
     batch_size: int = 8
-    epochs: int = 4
-    repeats: int = 5
+    epochs: int = 3
+    repeats: int = 3
 
 
 QUICK = Scale(256, 32, 8, 3, 1)

@@ -19,12 +19,15 @@ class Batch:
             (unlabelled, of another part of the split, or beyond the raster).
         origin: ``(sample, 2)`` int64 row and column of the core's upper-left pixel.
         context_px: How far the planes reach beyond the core on each side.
+        key: ``(sample,)`` int64 that augmentation and dropout of each sample draw from; None where
+            nothing is drawn.
     """
 
     planes: Mapping[str, Tensor]
     target: Tensor
     origin: Tensor
     context_px: int
+    key: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -36,6 +39,7 @@ class Batch:
             planes={k: v.to(device, non_blocking=non_blocking) for k, v in self.planes.items()},
             target=self.target.to(device, non_blocking=non_blocking),
             origin=self.origin.to(device, non_blocking=non_blocking),
+            key=None if self.key is None else self.key.to(device, non_blocking=non_blocking),
         )
 
     def micro_batches(self, size: int) -> Iterator["Batch"]:
@@ -47,4 +51,5 @@ class Batch:
                 planes={k: v[part] for k, v in self.planes.items()},
                 target=self.target[part],
                 origin=self.origin[part],
+                key=None if self.key is None else self.key[part],
             )

@@ -4,8 +4,9 @@ Axis order is ``(..., y, x)``. Integer variables carry ``nodata`` as an attribut
 value of the Zarr array, never ``_FillValue``: xarray would open them as floats.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Variable:
         long_name: What a legend prints.
         leading: Sizes of the dimensions before ``y`` and ``x``.
         flags: Code -> meaning for categorical variables.
+        scale: What stored integers are multiplied by; None where they are not scaled.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Variable:
     long_name: str
     leading: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[int, str] = field(default_factory=dict)
+    scale: float | None = None
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -79,6 +82,9 @@ class Variable:
         }
         if np.dtype(self.dtype).kind in "iu":
             attributes["nodata"] = int(self.nodata)
+        if self.scale is not None:
+            # Unlike codes these are numbers: whoever opens the store should get them as floats.
+            attributes |= {"scale_factor": self.scale, "_FillValue": int(self.nodata)}
         if self.flags:
             attributes["flag_values"] = list(self.flags)
             attributes["flag_meanings"] = " ".join(
@@ -94,6 +100,8 @@ LANDSLIDE = Variable(
 )
 SPLIT = Variable("split", "uint8", UNLABELLED, "1", "part or fold of each labelled pixel")
 PROBABILITY = Variable("probability", "float32", np.nan, "1", "landslide probability")
+#: Step of values that are stored as uint8; 250 of them, so that 255 is left for no data.
+UINT8_STEP = 1 / 250
 #: Only synthetic regions have it: the probability their landslides were drawn from.
 TRUE_PROBABILITY = Variable(
     "true_probability", "float32", np.nan, "1", "probability that labels were drawn from"
@@ -166,7 +174,32 @@ def valid(num_times: int) -> Variable:
     )
 
 
-_FIXED = {v.name: v for v in (ELEVATION, SLOPE, LANDSLIDE, SPLIT, PROBABILITY, TRUE_PROBABILITY)}
+def predicted(name: str, long_name: str, dtype: str) -> Variable:
+    """A predicted number in [0, 1], stored as a float or in steps of 1/250."""
+    if dtype == "uint8":
+        return Variable(name, dtype, 255, "1", long_name, scale=UINT8_STEP)
+    return Variable(name, dtype, np.nan, "1", long_name)
+
+
+def susceptibility_class(bounds: Sequence[float]) -> Variable:
+    """Classes of predicted probability, from 1 for the lowest."""
+    edges = [f"{bound:g}" for bound in bounds]
+    names = [
+        f"below {edges[0]}",
+        *(f"{low} to {high}" for low, high in pairwise(edges)),
+        f"from {edges[-1]}",
+    ]
+    return Variable(
+        "susceptibility_class",
+        "uint8",
+        0,
+        "1",
+        "class of landslide probability",
+        flags={0: "no data", **dict(enumerate(names, start=1))},
+    )
+
+
+_FIXED = {v.name: v for v in (ELEVATION, SLOPE, LANDSLIDE, SPLIT, TRUE_PROBABILITY)}
 
 
 def validate(ds: xr.Dataset, location: str) -> None:

@@ -33,5 +33,5 @@ def model_hash(config: RunConfig, name: str, derived: str, buffer_px: int) -> st
         config.models[name],
         config.llr_of(name),
         # Devices and memory may differ from machine to machine; the model is the same.
-        {"seed": config.training.seed, "precision": config.training.precision},
+        {"seed": config.seed_of(name), "precision": config.training.precision},
     )

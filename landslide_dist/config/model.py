@@ -81,6 +81,9 @@ class TrainedModel(Config):
         None, ge=1, description="epochs without a better validation loss before training stops"
     )
     init_from: str | None = Field(None, description="checkpoint whose weights training starts from")
+    seed: int | None = Field(
+        None, description="seed of weights and of the order of samples; null: training.seed"
+    )
 
 
 class LLRConfig(TrainedModel):
@@ -118,6 +121,9 @@ class CNNConfig(TrainedModel):
 
     kind: Literal["cnn"]
     widths: tuple[int, ...] = Field((16, 32, 64, 128, 128), description="filters of each level")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of feature maps dropped after each level; paper: none"
+    )
     optimizer: Literal["adam", "sgd"] = "sgd"
     learning_rate: float = Field(0.125, gt=0)
     epochs: int = Field(20, ge=1)
@@ -129,6 +135,9 @@ class LACNNConfig(TrainedModel):
 
     kind: Literal["lacnn"]
     widths: tuple[int, ...] = Field((16, 32, 64, 128, 128), description="filters of each level")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of feature maps dropped after each level; paper: none"
+    )
     aligned: AlignedFeatures = AlignedFeatures()
     learning_rate: float = Field(0.001, gt=0)
     epochs: int = Field(30, ge=1)

@@ -40,13 +40,30 @@ class RunPaths:
         """Losses and learning rate of every epoch, JSON."""
         return f"{self.model_dir(model)}/history.json"
 
+    def calibration(self, model: str) -> str:
+        """Temperature of one model, and its reliability before and after, JSON."""
+        return f"{self.model_dir(model)}/calibration.json"
+
     def prediction(self, model: str) -> str:
         """Zarr group of the predicted probability."""
         return f"{self.run_dir}/predictions/{model}.zarr"
 
-    def cog(self, model: str) -> str:
-        """Cloud-Optimised GeoTIFF of the predicted probability."""
-        return f"{self.run_dir}/predictions/{model}.tif"
+    def cog(self, model: str, variable: str = "probability") -> str:
+        """Cloud-Optimised GeoTIFF of a predicted variable; of the probability, plainly named."""
+        suffix = "" if variable == "probability" else f"_{variable}"
+        return f"{self.run_dir}/predictions/{model}{suffix}.tif"
+
+    def export(self, model: str) -> str:
+        """Folder of what `export` publishes of one model."""
+        return f"{self.run_dir}/export/{model}"
+
+    def explain(self, model: str) -> str:
+        """Folder of what explains one model."""
+        return f"{self.run_dir}/explain/{model}"
+
+    def view(self, name: str) -> str:
+        """Zarr group of the levels of detail that the viewer draws from."""
+        return f"{self.run_dir}/view/{name}.zarr"
 
     @property
     def metrics(self) -> str:
@@ -57,6 +74,11 @@ class RunPaths:
     def report(self) -> str:
         """The self-contained report, HTML."""
         return f"{self.run_dir}/report.html"
+
+    @property
+    def comparison(self) -> str:
+        """The self-contained page that sets runs side by side, HTML."""
+        return f"{self.run_dir}/comparison.html"
 
     @property
     def experiment(self) -> str:

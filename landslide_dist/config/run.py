@@ -12,8 +12,15 @@ from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
 from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.config.experiment import ExperimentConfig
-from landslide_dist.config.model import AlignedModel, LLRConfig, ModelConfig, paper_models
+from landslide_dist.config.model import (
+    AlignedModel,
+    LLRConfig,
+    ModelConfig,
+    TrainedModel,
+    paper_models,
+)
 from landslide_dist.config.predict import PredictConfig
+from landslide_dist.config.publish import PublishConfig
 from landslide_dist.config.search import SearchConfig
 from landslide_dist.config.sources import CategoricalVariable, Sources
 from landslide_dist.config.split import PatchConfig, SplitConfig
@@ -33,6 +40,7 @@ class RunConfig(Config):
     models: dict[str, ModelConfig] = Field(default_factory=paper_models)
     training: TrainingConfig = TrainingConfig()
     predict: PredictConfig = PredictConfig()
+    publish: PublishConfig = PublishConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     experiment: ExperimentConfig | None = Field(None, description="what `experiment` runs")
     search: SearchConfig | None = Field(None, description="what `search` tries")
@@ -73,6 +81,24 @@ class RunConfig(Config):
             self.search.check(self.models, distances_m)
         return self
 
+    @model_validator(mode="after")
+    def _maps_have_names_of_their_own(self) -> "RunConfig":
+        for name, members in self.predict.ensembles.items():
+            if name in self.models:
+                raise ValueError(f"predict.ensembles.{name} has the name of a model")
+            for member in members:
+                if member.isidentifier() and member not in self.models:
+                    raise ValueError(
+                        f"predict.ensembles.{name}: {member!r} is neither a model of the run "
+                        f"({', '.join(self.models)}) nor a checkpoint file"
+                    )
+        return self
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps that the run predicts: its models, then its ensembles."""
+        return (*self.models, *self.predict.ensembles)
+
     def categories(self) -> dict[str, Categories]:
         """Code list of every categorical variable, in channel order."""
         if self.sources.synthetic is not None:
@@ -84,6 +110,12 @@ class RunConfig(Config):
     def training_order(self) -> list[str]:
         """Model names, those that others choose their features from first."""
         return sorted(self.models, key=lambda name: isinstance(self.models[name], AlignedModel))
+
+    def seed_of(self, name: str) -> int:
+        """Seed of a model's weights and of the order of its samples."""
+        model = self.models[name]
+        own = model.seed if isinstance(model, TrainedModel) else None
+        return self.training.seed if own is None else own
 
     def llr_of(self, name: str) -> LLRConfig | None:
         """The LLR of this run that an aligned model chooses its features from, if it is here."""

@@ -1,5 +1,8 @@
 """Inference: exact tiled prediction of whole regions, to Zarr and to Cloud-Optimised GeoTIFF.
 
-``plan`` which tiles serve an output shard · ``predict`` read ahead, run the model, write ·
-``cog`` Zarr to a published file.
+``plan`` which tiles serve a block · ``committee`` one model or several, mean and spread ·
+``predictor`` planes of a block to its prediction · ``source`` what a worker makes it from ·
+``predict`` read ahead, run, write, mark · ``cog`` maps to published files ·
+``stac``, ``mlm`` items of catalogues for a map and a model · ``explain``, ``importance`` which
+inputs predictions come from, by the groups of ``inputs``.
 """

@@ -1,156 +1,185 @@
-"""Tiled prediction: reads tiles ahead, runs the model, writes whole shards."""
+"""Predicts whole regions: blocks are read ahead, run through the models, and written behind."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
+from distributed import Client
 from numpy.typing import NDArray
 
-from landslide_dist.batch import Batch
 from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.predict import PredictConfig
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid, Window
-from landslide_dist.inference.plan import TilePlan
-from landslide_dist.models.susceptibility import SusceptibilityModel
-from landslide_dist.patches.reader import PatchReader
-from landslide_dist.schema import PROBABILITY, UNLABELLED
+from landslide_dist.inference.predictor import Prediction, TiledPredictor
+from landslide_dist.patches.planes import Planes
+from landslide_dist.schema import PROBABILITY, Variable, predicted, susceptibility_class
 from landslide_dist.store import cube
-from landslide_dist.store.blocks import run_blocks
-from landslide_dist.store.ledger import Ledger
+from landslide_dist.store.blocks import Steps, run_blocks
+from landslide_dist.store.ledger import Ledger, block_key
 from landslide_dist.store.location import delete, exists, open_group
 from landslide_dist.store.lock import hold
-from landslide_dist.tasks.susceptibility import SusceptibilityTask
 
-
-@dataclass
-class TiledPredictor:
-    """A model, where its inputs come from, and how the region is cut.
-
-    Attributes:
-        model: In eval mode, on its device.
-        reader: Gives ``elevation`` and the model's inputs.
-        plan: Tiles and batches.
-        device: Where the model runs.
-    """
-
-    model: SusceptibilityModel
-    reader: PatchReader
-    plan: TilePlan
-    device: torch.device
-
-    @classmethod
-    def of(
-        cls, model: SusceptibilityModel, reader: PatchReader, config: PredictConfig
-    ) -> "TiledPredictor":
-        """Put a model on the GPU, if there is one, and plan its tiles."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        plan = TilePlan.of(config.tile_px, model.stride_px, config.batch_tiles)
-        return cls(model.to(device).eval(), reader, plan, device)
-
-    def probability(self, shard: Window) -> NDArray[np.float32]:
-        """Predict one shard.
-
-        Args:
-            shard: Pixels inside the raster.
-
-        Returns:
-            ``(shard.height, shard.width)`` float32; NaN where there is no elevation.
-        """
-        out = np.full(shard.shape, np.nan, dtype=np.float32)
-        for cores, batch in self._read_ahead(shard):
-            for core, tile in zip(cores, self._run(batch), strict=True):
-                common = core.intersect(shard)
-                out[common.relative_to(shard).slices] = tile[common.relative_to(core).slices]
-        out[np.isnan(self.reader.read(shard, ("elevation",))["elevation"])] = np.nan
-        return out
-
-    def _run(self, batch: Batch) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            logits = self.model(batch.to(self.device))
-            return SusceptibilityTask().predict(logits).cpu().numpy()
-
-    def _read_ahead(self, shard: Window) -> Iterator[tuple[list[Window], Batch]]:
-        """The shard's batches, each read while the one before is being worked on."""
-        waiting = iter(list(self.plan.batches(shard)))
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-            ahead = [(cores, pool.submit(self._cut, cores)) for cores in islice(waiting, 1)]
-            while ahead:
-                cores, future = ahead.pop()
-                batch = future.result()
-                ahead += [(c, pool.submit(self._cut, c)) for c in islice(waiting, 1)]
-                yield cores, batch
-
-    def _cut(self, cores: Sequence[Window]) -> Batch:
-        context_px = self.model.exact_context_px
-        inputs = self.model.inputs
-        planes = [self.reader.read(core.expand(context_px), inputs) for core in cores]
-        side = self.plan.core_px
-        return Batch(
-            {n: torch.from_numpy(np.stack([sample[n] for sample in planes])) for n in inputs},
-            torch.full((len(cores), side, side), UNLABELLED, dtype=torch.uint8),
-            torch.tensor([(core.y0, core.x0) for core in cores], dtype=torch.int64),
-            context_px,
-        )
+STD = "probability_std"
 
 
 @dataclass(frozen=True)
-class PredictShard:
-    """Predicts one shard and writes it while the next is predicted."""
+class Processes:
+    """Processes that a launcher started to predict one region together.
 
-    predictor: TiledPredictor
+    Attributes:
+        rank: Of this one.
+        size: How many there are.
+        wait: Returns once all of them are here.
+    """
+
+    rank: int = 0
+    size: int = 1
+    wait: Callable[[], None] = lambda: None
+
+
+ALONE = Processes()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The variables that are stored of a prediction.
+
+    Attributes:
+        config: Their dtype, and the bounds of classes.
+        with_spread: Whether there is a standard deviation.
+    """
+
+    config: PredictConfig
+    with_spread: bool
+
+    @property
+    def variables(self) -> list[Variable]:
+        """``probability`` and what goes with it."""
+        dtype, bounds = self.config.dtype, self.config.class_bounds
+        variables = [predicted(PROBABILITY.name, PROBABILITY.long_name, dtype)]
+        if self.with_spread:
+            long_name = "standard deviation of the predicted probability"
+            variables.append(predicted(STD, long_name, dtype))
+        if bounds:
+            variables.append(susceptibility_class(bounds))
+        return variables
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the variables."""
+        return [variable.name for variable in self.variables]
+
+    def blocks(self, prediction: Prediction) -> dict[str, NDArray[Any]]:
+        """Variable -> block as it is stored."""
+        values = {PROBABILITY.name: prediction.probability, STD: prediction.std}
+        blocks = {}
+        for variable in self.variables:
+            if variable.name in values:
+                blocks[variable.name] = stored(values[variable.name], variable)
+            else:
+                blocks[variable.name] = self._classes(prediction.probability)
+        return blocks
+
+    def _classes(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+        known = ~np.isnan(probability)
+        classes = np.zeros(probability.shape, dtype=np.uint8)
+        bounds = np.asarray(self.config.class_bounds, dtype=np.float32)
+        classes[known] = 1 + np.digitize(probability[known], bounds)
+        return classes
+
+
+def stored(values: NDArray[np.float32], variable: Variable) -> NDArray[Any]:
+    """Numbers as a variable holds them; NaN becomes its nodata."""
+    if variable.scale is None:
+        return values.astype(variable.dtype)
+    with np.errstate(invalid="ignore"):
+        steps = np.rint(values / np.float32(variable.scale))
+    return np.where(np.isnan(values), variable.nodata, steps).astype(variable.dtype)
+
+
+@dataclass(frozen=True)
+class PredictBlock:
+    """Reads the next block and writes the last while the models work on one.
+
+    Attributes:
+        predictor: Gives this process's predictor.
+        location: Zarr group of the result.
+        outputs: What it holds.
+    """
+
+    predictor: Callable[[], TiledPredictor]
     location: str
+    outputs: Outputs = field(repr=False)
 
-    def read(self, shard: Window) -> None:
-        """Nothing: the predictor reads tile by tile, ahead of the model."""
+    def read(self, block: Window) -> Planes:
+        """Compact planes of the block and its context."""
+        return self.predictor().read(block)
 
-    def compute(self, shard: Window, _: None) -> NDArray[np.float32]:
-        """Probability."""
-        return self.predictor.probability(shard)
+    def compute(self, block: Window, planes: Planes) -> dict[str, NDArray[Any]]:
+        """Variable -> block."""
+        return self.outputs.blocks(self.predictor().predict(block, planes))
 
-    def write(self, shard: Window, probability: NDArray[np.float32]) -> None:
-        """The shard of the result."""
-        array = cube.array(open_group(self.location, "r+"), PROBABILITY.name)
-        cube.write_block(array, shard, probability)
+    def write(self, block: Window, outputs: Mapping[str, NDArray[Any]]) -> None:
+        """A shard of each variable."""
+        group = open_group(self.location, "r+")
+        for name, values in outputs.items():
+            cube.write_block(cube.array(group, name), block, values)
 
 
 def predict_region(
-    predictor: TiledPredictor,
+    task: PredictBlock,
     grid: Grid,
-    location: str,
     storage: StorageConfig,
     provenance: Mapping[str, Any],
     fingerprint: str,
     label: str,
-) -> int:
+    cluster: Client | None = None,
+    processes: Processes = ALONE,
+) -> Steps:
     """Predict a whole region, or what a killed run has left of it.
 
+    The batches of a block depend on the block alone: whoever predicts it writes the same bytes, on
+    one kind of device and with one number of threads.
+
     Args:
-        predictor: The model and its inputs.
+        task: Models, inputs, and where the result goes.
         grid: The region's grid.
-        location: Zarr group of the result, variable ``probability``.
-        storage: Its chunks and shards.
+        storage: Chunks and shards of the result.
         provenance: Attributes of the group: checkpoint and cube.
         fingerprint: Hash of everything that the result depends on.
         label: What the progress bar says.
+        cluster: Dask client; each worker process makes the models once.
+        processes: This process among those that were launched together; each takes its share.
 
     Returns:
-        How many shards were predicted; 0 where all were there.
+        What this process or its cluster predicted; no blocks where all were there.
     """
+    location, first = task.location, processes.rank == 0
     ledger = Ledger(location, "predict", fingerprint)
-    with hold(location, "predict") as lock:
-        if not exists(location) or open_group(location).attrs.get("fingerprint") != fingerprint:
+    with hold(location, "predict") if first else nullcontext() as lock:
+        if first and not (
+            exists(location) and open_group(location).attrs.get("fingerprint") == fingerprint
+        ):
             delete(location)
             attributes = {**provenance, "fingerprint": fingerprint}
-            cube.create(location, grid, [PROBABILITY], storage, attributes)
-        # One shard at a time: torch already uses all cores of the device.
-        task = PredictShard(predictor, location)
-        windows = cube.shard_windows(location)
-        return run_blocks(task, windows, ledger, lock, label, threads=1).blocks
+            cube.create(location, grid, task.outputs.variables, storage, attributes)
+        processes.wait()
+        windows = cube.shard_windows(location)[processes.rank :: processes.size]
+        # One block at a time: torch already uses all cores of the device.
+        steps = run_blocks(task, windows, ledger, lock, label, cluster, threads=1)
+        processes.wait()
+    return steps
+
+
+def is_predicted(location: str, fingerprint: str) -> bool:
+    """Whether the whole map is there."""
+    if not exists(location) or open_group(location).attrs.get("fingerprint") != fingerprint:
+        return False
+    done = Ledger(location, "predict", fingerprint).done()
+    return all(block_key(window) in done for window in cube.shard_windows(location))
 
 
 def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[float]) -> None:

@@ -7,6 +7,7 @@
 ``recipe``          what a model is made from
 ``build``           name -> model
 ``checkpoint``      model <-> file
+``export``          model -> torch.export and ONNX
 """
 
 from landslide_dist.models.build import aligned_features, build_model, reach_of

@@ -5,6 +5,8 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from landslide_dist.models.dropout import SampleDropout2d
+
 
 class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, stride 1, each followed by ReLU; the size stays (zero padding).
@@ -12,17 +14,20 @@ class DoubleConv(nn.Sequential):
     Args:
         num_in: Channels in.
         num_out: Filters of both convolutions.
+        dropout: Share of feature maps dropped at the end.
+        layer: Number of the block in its network, for dropout.
     """
 
     #: One-sided reach of the two convolutions.
     REACH_PX = 2
 
-    def __init__(self, num_in: int, num_out: int) -> None:
+    def __init__(self, num_in: int, num_out: int, dropout: float = 0.0, layer: int = 0) -> None:
         super().__init__(
             nn.Conv2d(num_in, num_out, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(num_out, num_out, 3, padding=1),
             nn.ReLU(inplace=True),
+            SampleDropout2d(dropout, layer),
         )
 
 

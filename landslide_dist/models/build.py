@@ -82,7 +82,7 @@ def assemble(recipe: Recipe) -> SusceptibilityModel:
     network: PixelNetwork | UNet
     if isinstance(config, CNNConfig | LACNNConfig):
         _check_widths(config)
-        network = UNet(num_channels, config.widths, recipe.share)
+        network = UNet(num_channels, config.widths, recipe.share, config.dropout)
     else:
         network = PixelNetwork(num_channels, _hidden(config), recipe.share)
     return EncodedModel(recipe, encoder, network)

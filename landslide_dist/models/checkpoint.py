@@ -132,6 +132,28 @@ def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:
         ConfigError: There is no such file.
         DataError: The file is damaged or is something else.
     """
+    return from_dict(_read(path), str(path))
+
+
+def amend(path: str | Path, entries: Mapping[str, Any]) -> None:
+    """Add entries to the metadata of a model that is written already.
+
+    Args:
+        path: File written by :func:`save`.
+        entries: Plain data; they replace entries of the same name.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: The file is damaged or is something else.
+    """
+    bundle = _read(path)
+    from_dict(bundle, str(path))
+    bundle["metadata"] = {**bundle["metadata"], **_plain(entries)}
+    with whole_file(path) as unfinished:
+        torch.save(bundle, unfinished)
+
+
+def _read(path: str | Path) -> Any:
     origin = str(path)
     try:
         content = Path(path).read_bytes()
@@ -144,12 +166,11 @@ def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:
         with warnings.catch_warnings():
             # Foreign pickles make torch warn before it refuses them.
             warnings.simplefilter("ignore", UserWarning)
-            bundle = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise DataError(
             f"checkpoint {origin!r} is damaged or not a landslide-dist model; train it again"
         ) from error
-    return from_dict(bundle, origin)
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from landslide_dist.batch import Batch
 from landslide_dist.errors import ConfigError
 from landslide_dist.kernels.tiling import aligned_context
+from landslide_dist.models.dropout import draw_by
 from landslide_dist.models.encoder import CompactEncoder
 from landslide_dist.models.pixel import PixelNetwork
 from landslide_dist.models.recipe import Recipe
@@ -87,6 +88,7 @@ class EncodedModel(SusceptibilityModel):
                 f"patches have {batch.context_px} px of context but the uphill look reaches "
                 f"{self.reach_px} px; raise patches.context_px or leave it null"
             )
+        draw_by(self.network, batch.key)
         logits: Tensor = self.network(self.encoder(batch))
         height, width = batch.target.shape[-2:]
         return logits[:, margin : margin + height, margin : margin + width].float()

@@ -24,18 +24,24 @@ class UNet(nn.Module):
         num_channels: Channels in.
         widths: Filters of each level, finest first.
         share: Share of landslides in the training pixels, where training starts.
+        dropout: Share of feature maps dropped after each level; 0 in the paper.
     """
 
-    def __init__(self, num_channels: int, widths: tuple[int, ...], share: float) -> None:
+    def __init__(
+        self, num_channels: int, widths: tuple[int, ...], share: float, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.halo_px = unet_halo_px(len(widths))
         self.stride_px = unet_stride_px(len(widths))
         self.down = nn.ModuleList(
-            DoubleConv(num_in, num_out)
-            for num_in, num_out in zip((num_channels, *widths[:-1]), widths, strict=True)
+            DoubleConv(num_in, num_out, dropout, level)
+            for level, (num_in, num_out) in enumerate(
+                zip((num_channels, *widths[:-1]), widths, strict=True)
+            )
         )
         self.up = nn.ModuleList(
-            DoubleConv(coarse + fine, fine) for fine, coarse in pairwise(widths)
+            DoubleConv(coarse + fine, fine, dropout, len(widths) + level)
+            for level, (fine, coarse) in enumerate(pairwise(widths))
         )
         self.output = nn.Conv2d(widths[0], 1, 1)
         start_weights(self, self.output, share)

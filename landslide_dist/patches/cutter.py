@@ -10,7 +10,7 @@ from torch import Tensor
 from landslide_dist.batch import Batch
 from landslide_dist.grid import Window
 from landslide_dist.patches.index import Patches
-from landslide_dist.patches.order import PADDING, IntArray
+from landslide_dist.patches.order import PADDING, IntArray, Share
 from landslide_dist.patches.planes import TARGET, Planes, as_tensor
 from landslide_dist.patches.reader import PatchReader
 from landslide_dist.schema import UNLABELLED
@@ -49,15 +49,15 @@ class PatchCutter:
         tensors = {name: as_tensor(plane) for name, plane in planes.items()}
         return Planes(window, tensors | {TARGET: torch.from_numpy(target)})
 
-    def batch(self, patch: IntArray, planes: Sequence[Planes], pin_memory: bool = False) -> Batch:
+    def batch(self, share: Share, planes: Sequence[Planes], pin_memory: bool = False) -> Batch:
         """Cut samples out of decoded planes.
 
         Args:
-            patch: Patch of each sample, or ``PADDING``: that one has no labels.
+            share: The samples; one that is ``PADDING`` has no labels.
             planes: Where each lies in.
             pin_memory: Lay the batch out for a copy to a GPU that nobody waits for.
         """
-        origins = self.origins(patch)
+        origins = self.origins(share.patch)
         core_px, side_px = self.patches.core_px, self.side_px
         cores = [Window(y0, x0, core_px, core_px) for y0, x0 in origins.tolist()]
 
@@ -72,7 +72,8 @@ class PatchCutter:
         around = [core.expand(self.context_px) for core in cores]
         inputs = {name: cut(name, side_px, around) for name in self.inputs}
         target = cut(TARGET, core_px, cores)
-        return Batch(inputs, target, torch.from_numpy(origins), self.context_px)
+        key = torch.from_numpy(share.key)
+        return Batch(inputs, target, torch.from_numpy(origins), self.context_px, key)
 
 
 def part_target(

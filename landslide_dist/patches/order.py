@@ -39,11 +39,13 @@ class Share(NamedTuple):
         patch: Number of each sample's patch, or ``PADDING``.
         copy: Which copy of the patch in this epoch it is; 0 for padding.
         visit: Visit of a block that it belongs to, or ``PADDING``.
+        key: What is drawn for it depends on this alone; 0 for padding.
     """
 
     patch: IntArray
     copy: IntArray
     visit: IntArray
+    key: IntArray
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Order:
         copy: Which of the patch's copies, from 0.
         visit: Visit of a block that it belongs to: samples of one visit lie near each other, in
             the raster and in the sequence.
+        key: Of seed, epoch, patch and copy: what augmentation and dropout draw from.
         lane: Lane that it comes from.
         num_lanes: Number of lanes.
     """
@@ -62,6 +65,7 @@ class Order:
     patch: IntArray
     copy: IntArray
     visit: IntArray
+    key: IntArray
     lane: IntArray
     num_lanes: int
 
@@ -94,7 +98,12 @@ class Order:
         def padded(values: IntArray, fill: int) -> IntArray:
             return np.pad(values[elements][mine], (0, padding), constant_values=fill)
 
-        return Share(padded(self.patch, PADDING), padded(self.copy, 0), padded(self.visit, PADDING))
+        return Share(
+            padded(self.patch, PADDING),
+            padded(self.copy, 0),
+            padded(self.visit, PADDING),
+            padded(self.key, 0),
+        )
 
 
 def training_order(
@@ -119,7 +128,8 @@ def training_order(
     place_of_visit = _rank_within(lane_of_visit, random_keys(len(lane_of_visit), seed, epoch, 2))
     delay = random_keys(len(patch), seed, epoch, 3) % np.uint64(MIXED_VISITS << 32)
     time = (place_of_visit[visit] << 32) + delay.astype(np.int64)
-    return _round_robin(patch, copy, visit, lane_of_visit[visit], time, num_lanes)
+    key = sample_keys(patch, copy, seed, epoch, 4)
+    return _round_robin(patch, copy, visit, key, lane_of_visit[visit], time, num_lanes)
 
 
 def sequential_order(blocks: IntArray, num_lanes: int = NUM_LANES) -> Order:
@@ -133,7 +143,8 @@ def sequential_order(blocks: IntArray, num_lanes: int = NUM_LANES) -> Order:
     num_samples = np.bincount(block)
     lane = _deal(num_samples, np.arange(len(num_samples)), num_lanes)[block]
     patch = np.arange(len(block), dtype=np.int64)
-    return _round_robin(patch, np.zeros_like(patch), block, lane, block, num_lanes)
+    zero = np.zeros_like(patch)
+    return _round_robin(patch, zero, block, zero, lane, block, num_lanes)
 
 
 def random_keys(count: int, *entropy: int) -> NDArray[np.uint64]:
@@ -141,6 +152,21 @@ def random_keys(count: int, *entropy: int) -> NDArray[np.uint64]:
     # SeedSequence takes no negative numbers; a user's seed may be one.
     words = [number & 0xFFFF_FFFF_FFFF_FFFF for number in entropy]
     return np.asarray(Philox(SeedSequence(words)).random_raw(count), dtype=np.uint64)
+
+
+def sample_keys(patch: IntArray, copy: IntArray, *entropy: int) -> IntArray:
+    """A number for each patch and copy, not negative: the finaliser of SplitMix64 (Steele 2014).
+
+    Args:
+        patch: Patch of each sample.
+        copy: Which of the patch's copies it is.
+        entropy: Seed and what else keys depend on.
+    """
+    x = random_keys(1, *entropy) + patch.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x += copy.astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray((x ^ (x >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
 def permutation(count: int, *entropy: int) -> IntArray:
@@ -177,11 +203,24 @@ def _deal(num_samples: IntArray, dealt: IntArray, num_lanes: int) -> IntArray:
 
 
 def _round_robin(
-    patch: IntArray, copy: IntArray, visit: IntArray, lane: IntArray, time: IntArray, num_lanes: int
+    patch: IntArray,
+    copy: IntArray,
+    visit: IntArray,
+    key: IntArray,
+    lane: IntArray,
+    time: IntArray,
+    num_lanes: int,
 ) -> Order:
     """One element of each lane in turn; in a lane by time."""
     sequence = np.lexsort((lane, _rank_within(lane, time)))
-    return Order(patch[sequence], copy[sequence], visit[sequence], lane[sequence], num_lanes)
+    return Order(
+        patch[sequence],
+        copy[sequence],
+        visit[sequence],
+        key[sequence],
+        lane[sequence],
+        num_lanes,
+    )
 
 
 def _rank_within(group: IntArray, key: NDArray[np.integer[Any]]) -> IntArray:

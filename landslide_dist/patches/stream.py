@@ -88,7 +88,7 @@ class PatchStream(IterableDataset[Batch]):
         assert self.resident is not None
         pin_memory = self.pin_memory and self.resident.on_host
         for share in shares:
-            yield self.cutter.batch(share.patch, [self.resident] * len(share.patch), pin_memory)
+            yield self.cutter.batch(share, [self.resident] * len(share.patch), pin_memory)
 
     def _streamed(self, shares: Sequence[Share]) -> Generator[Batch]:
         if not shares:
@@ -103,7 +103,7 @@ class PatchStream(IterableDataset[Batch]):
                     reads = plan.read[samples : samples + len(share.patch)].tolist()
                     samples += len(share.patch)
                     # Without a name for the planes: they would outlive their use by one batch.
-                    yield self.cutter.batch(share.patch, decoding.get(number, reads), pin_memory)
+                    yield self.cutter.batch(share, decoding.get(number, reads), pin_memory)
             finally:
                 pool.shutdown(cancel_futures=True)
                 # Tracebacks of threads that were stopped would keep it until garbage is collected.

@@ -1,5 +1,6 @@
 """What every stage after ``derive`` needs to know of a run and its cube."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ from landslide_dist.config import RunConfig
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.paths import RunPaths
+from landslide_dist.config.run import config_hash
 from landslide_dist.config.split import LEAKY, OF_LABELS
 from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.grid import Grid
@@ -84,6 +86,19 @@ class RunContext:
         """
         return model_hash(self.config, name, self.derive_hash, self.buffer_px)
 
+    def map_hash(self, name: str) -> str:
+        """Fingerprint of the models behind a map.
+
+        Raises:
+            ConfigError: The file of an ensemble's member cannot be read.
+            StoreError: ``derive`` has not run to its end.
+        """
+        members = self.config.predict.ensembles.get(name)
+        if members is None:
+            return self.model_hash(name)
+        hashes = [self.model_hash(m) if m in self.config.models else _digest(m) for m in members]
+        return config_hash({"members": hashes})
+
     @property
     def split_summary(self) -> str:
         """File of what training must know of the whole split."""
@@ -104,3 +119,11 @@ class RunContext:
                 f"model {name!r} sees {self.reach_px(name)} px but split.buffer_px is "
                 f"{self.buffer_px}: it would see across parts; raise split.buffer_px"
             )
+
+
+def _digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"checkpoint {path!r} cannot be read: {error.strerror}") from error

@@ -11,7 +11,7 @@ import torch
 from landslide_dist.config import RunConfig
 from landslide_dist.config.model import AlignedModel, TrainedModel
 from landslide_dist.errors import ConfigError
-from landslide_dist.inference.predict import TiledPredictor
+from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.models import aligned_features, build_model, checkpoint
 from landslide_dist.models.susceptibility import SusceptibilityModel
 from landslide_dist.patches.datamodule import PatchDataModule, Reading, Sampling
@@ -129,7 +129,7 @@ class ModelTrainer:
             return checkpoint.load(path)[0]
         context.check_buffer(name)
         model_config = config.models[name]
-        torch.manual_seed(config.training.seed)
+        torch.manual_seed(config.seed_of(name))
         model = build_model(
             model_config,
             context.channels,
@@ -147,7 +147,7 @@ class ModelTrainer:
             self.quiet,
         )
         if isinstance(model_config, TrainedModel):
-            self._fit(model, model_config, outputs)
+            self._fit(model, model_config, config.seed_of(name), outputs)
         elif is_first_rank():
             outputs.save()
         if is_first_rank():
@@ -160,7 +160,7 @@ class ModelTrainer:
         config = self.context.config
         tile_px = min(config.predict.tile_px, config.patches.core_px)
         tiling = config.predict.model_copy(update={"tile_px": tile_px})
-        return TiledPredictor.of(self.train(name), self.reader, tiling)
+        return TiledPredictor.of_model(self.train(name), self.reader, tiling)
 
     def aligned_features(self, name: str) -> tuple[str, ...] | None:
         """Channels that an aligned model gathers uphill, from its list or its LLR."""
@@ -176,7 +176,7 @@ class ModelTrainer:
         self._say(f"train: {name} aligns {len(features)} channels: {', '.join(features)}")
         return features
 
-    def datamodule(self, model: SusceptibilityModel, batch_size: int) -> PatchDataModule:
+    def datamodule(self, model: SusceptibilityModel, batch_size: int, seed: int) -> PatchDataModule:
         """Patches of all parts with the context that a model is trained with."""
         patches, training = self.context.config.patches, self.context.config.training
         halo_px = model.halo_px if patches.context_px is None else patches.context_px
@@ -188,7 +188,7 @@ class ModelTrainer:
             Sampling(
                 batch_size,
                 patches.oversample,
-                training.seed,
+                seed,
                 patches.num_lanes,
                 patches.block_cores,
             ),
@@ -212,13 +212,13 @@ class ModelTrainer:
             console.print(line)
 
     def _fit(
-        self, model: SusceptibilityModel, model_config: TrainedModel, outputs: Outputs
+        self, model: SusceptibilityModel, model_config: TrainedModel, seed: int, outputs: Outputs
     ) -> None:
         config = self.context.config.training
         if model_config.init_from is not None:
             start = checkpoint.load(model_config.init_from)[0]
             model.load_state_dict(start.state_dict())
-        data = self.datamodule(model, model_config.batch_size)
+        data = self.datamodule(model, model_config.batch_size, seed)
         module = PatchModule(model, SusceptibilityTask(), model_config, config.micro_batch_size)
         fit(module, data, config, outputs, validated=data.num_samples("validation") > 0)
 

@@ -50,12 +50,16 @@ class BlockTask(Protocol):
 
 @dataclass(frozen=True)
 class Steps:
-    """Blocks done, and the seconds that their steps took, summed over threads and workers."""
+    """Blocks done, and the seconds that their steps took, summed over threads and workers.
+
+    ``waited_s`` is what a thread that computes waited for reading and writing.
+    """
 
     blocks: int = 0
     read_s: float = 0.0
     compute_s: float = 0.0
     write_s: float = 0.0
+    waited_s: float = 0.0
 
     def __add__(self, other: "Steps") -> "Steps":
         return Steps(
@@ -63,12 +67,14 @@ class Steps:
             self.read_s + other.read_s,
             self.compute_s + other.compute_s,
             self.write_s + other.write_s,
+            self.waited_s + other.waited_s,
         )
 
     def __str__(self) -> str:
         return (
             f"{self.blocks} blocks; seconds of all threads: {self.read_s:.1f} reading, "
-            f"{self.compute_s:.1f} computing, {self.write_s:.1f} writing"
+            f"{self.compute_s:.1f} computing, {self.write_s:.1f} writing, "
+            f"{self.waited_s:.1f} waiting for them"
         )
 
 
@@ -76,7 +82,7 @@ def run_blocks(
     task: BlockTask,
     windows: Sequence[Window],
     ledger: Ledger,
-    lock: Lock,
+    lock: Lock | None,
     label: str,
     cluster: Client | None = None,
     threads: int | None = None,
@@ -87,7 +93,8 @@ def run_blocks(
         task: Reads, computes and writes one block.
         windows: The blocks.
         ledger: Where finished blocks are noted, each after its task.
-        lock: On the store that is written; the run stops if it is lost.
+        lock: On the store that is written; the run stops if it is lost. None where another process
+            of this run holds it.
         label: What the progress bar says.
         cluster: Dask client; None runs threads of this process.
         threads: Threads that compute, without a cluster; by default one a core.
@@ -108,7 +115,8 @@ def run_blocks(
     )
     total = Steps()
     for steps in track(finished, label, total=len(pending)):
-        lock.check()
+        if lock is not None:
+            lock.check()
         total += steps
     return total
 
@@ -129,14 +137,16 @@ def run_in_order(
         behind: deque[Future[Steps]] = deque()
         while ahead:
             window, future = ahead.pop()
-            inputs, read_s = future.result()
+            (inputs, read_s), waited_s = _timed(future.result)
             del future  # it holds the inputs
             ahead += [(w, reader.submit(_read, task, w)) for w in itertools.islice(waiting, 1)]
             outputs, compute_s = _timed(task.compute, window, inputs)
             del inputs
             if behind:
-                yield behind.popleft().result()
-            steps = Steps(1, read_s, compute_s)
+                written, written_s = _timed(behind.popleft().result)
+                waited_s += written_s
+                yield written
+            steps = Steps(1, read_s, compute_s, waited_s=waited_s)
             behind.append(writer.submit(_write, task, window, outputs, ledger, steps))
             del outputs
         yield from (future.result() for future in behind)
@@ -207,10 +217,10 @@ class _Shared:
 def _run_cluster(
     task: BlockTask, windows: Sequence[Window], ledger: Ledger, client: Client
 ) -> Iterator[Steps]:
-    size = _task_size(len(windows), _num_threads(client))
+    size = task_size(len(windows), num_threads(client))
     shares = (windows[start : start + size] for start in range(0, len(windows), size))
     running = as_completed([])
-    with _cluster_errors():
+    with cluster_errors():
         _submit(client, running, shares, task, ledger)
         for future in running:
             yield from future.result()
@@ -225,21 +235,23 @@ def _submit(
     ledger: Ledger,
 ) -> None:
     """Two tasks a thread keep every worker busy while the next is sent, also those that join."""
-    room = 2 * _num_threads(client) - running.count()
+    room = 2 * num_threads(client) - running.count()
     for share in itertools.islice(shares, max(0, room)):
         running.add(client.submit(_run_share, task, share, ledger, pure=False))
 
 
-def _num_threads(client: Client) -> int:
+def num_threads(client: Client) -> int:
+    """Threads of all workers that a client knows now; at least 1."""
     return max(1, sum(int(threads) for threads in client.nthreads().values()))
 
 
 def num_tasks(blocks: int, threads: int) -> int:
     """Dask tasks of so many blocks on a cluster of so many threads."""
-    return -(-blocks // _task_size(blocks, threads))
+    return -(-blocks // task_size(blocks, threads))
 
 
-def _task_size(blocks: int, threads: int) -> int:
+def task_size(blocks: int, threads: int) -> int:
+    """Blocks of one Dask task."""
     return min(BLOCKS_PER_TASK, max(1, blocks // (4 * threads)))
 
 
@@ -248,7 +260,7 @@ def _run_share(task: BlockTask, windows: Sequence[Window], ledger: Ledger) -> li
 
 
 @contextmanager
-def _cluster_errors() -> Iterator[None]:
+def cluster_errors() -> Iterator[None]:
     """Lost workers are replaced by Dask; what it cannot mend becomes one clear line."""
     try:
         yield

@@ -3,8 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed
 
 from landslide_dist.config.training import TrainingConfig
@@ -39,6 +43,39 @@ def first_rank_first() -> Iterator[None]:
     yield
     if is_first_rank():
         wait_for_all_ranks()
+
+
+@contextmanager
+def joined(timeout_s: float) -> Iterator[tuple[int, int]]:
+    """Join the processes that ``torchrun`` or ``srun`` started for a stage without a trainer.
+
+    Args:
+        timeout_s: How long processes wait for one another before they give up.
+
+    Returns:
+        Rank of this process and number of all; 0 and 1 where it was started alone.
+    """
+    environment = _launcher()
+    if _together() or environment is None or environment.world_size() == 1:
+        yield (distributed.get_rank(), distributed.get_world_size()) if _together() else (0, 1)
+        return
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"tcp://{environment.main_address}:{environment.main_port}",
+        rank=environment.global_rank(),
+        world_size=environment.world_size(),
+        timeout=timedelta(seconds=timeout_s),
+    )
+    try:
+        yield environment.global_rank(), environment.world_size()
+    finally:
+        distributed.destroy_process_group()
+
+
+def _launcher() -> ClusterEnvironment | None:
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None
 
 
 def check_starts_alone(stage: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import xarray as xr
 from rio_cogeo import cog_validate
 
 from landslide_dist.batch import Batch
@@ -19,7 +20,14 @@ from landslide_dist.errors import DataError, StoreError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.cog import write_cog
 from landslide_dist.inference.plan import TilePlan
-from landslide_dist.inference.predict import TiledPredictor, check_fits, predict_region
+from landslide_dist.inference.predict import (
+    Outputs,
+    PredictBlock,
+    check_fits,
+    is_predicted,
+    predict_region,
+)
+from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.kernels.terrain import slope
 from landslide_dist.kernels.uphill import uphill_indices
 from landslide_dist.models import build_model
@@ -68,7 +76,8 @@ def model(reader):
 
 
 def predictor(model, reader, tile_px=32, batch_tiles=3):
-    return TiledPredictor.of(model, reader, PredictConfig(tile_px=tile_px, batch_tiles=batch_tiles))
+    config = PredictConfig(tile_px=tile_px, batch_tiles=batch_tiles)
+    return TiledPredictor.of_model(model, reader, config)
 
 
 def whole_image(model, reader, grid):
@@ -111,15 +120,22 @@ def test_plans_cover_a_shard_once_in_batches_of_its_own():
     assert (covered[shard.slices] == 1).all()
 
 
-def predict(model, reader, grid, location, fingerprint="a"):
-    return predict_region(
-        predictor(model, reader), grid, location, STORAGE, {"model": "m"}, fingerprint, "predict"
-    )
+def predict(model, reader, grid, location, fingerprint="a", **settings):
+    made = predictor(model, reader)
+    task = PredictBlock(lambda: made, location, Outputs(PredictConfig(**settings), False))
+    return predict_region(task, grid, STORAGE, {"model": "m"}, fingerprint, "predict").blocks
+
+
+def content(root):
+    return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def test_a_killed_prediction_goes_on_and_ends_with_the_same_bytes(model, reader, grid, tmp_path):
     undisturbed, killed = str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")
+    assert not is_predicted(undisturbed, "a")
     assert predict(model, reader, grid, undisturbed) == 9
+    assert is_predicted(undisturbed, "a")
+    assert not is_predicted(undisturbed, "b")
     assert predict(model, reader, grid, undisturbed) == 0
 
     class Dies(HostReader):
@@ -127,19 +143,58 @@ def test_a_killed_prediction_goes_on_and_ends_with_the_same_bytes(model, reader,
 
         def read(self, window, variables=None):
             self.reads += 1
-            if self.reads > 25:
+            if self.reads > 5:
                 raise KeyboardInterrupt
             return super().read(window, variables)
 
     with pytest.raises(KeyboardInterrupt):
         predict(model, Dies(reader.planes), grid, killed)
+    assert not is_predicted(killed, "a")
     assert 0 < predict(model, reader, grid, killed) < 9
+    assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
 
-    def content(name):
-        root = tmp_path / name
-        return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
-    assert content("a.zarr") == content("b.zarr")
+def test_each_chunk_is_read_once_a_block(model, reader, grid, tmp_path):
+    windows = []
+
+    class Counts(HostReader):
+        def read(self, window, variables=None):
+            windows.append(window)
+            return super().read(window, variables)
+
+    predict(model, Counts(reader.planes), grid, str(tmp_path / "a.zarr"))
+    assert len(windows) == 9
+    # The last row of blocks needs one row of tiles of 32 px, not two.
+    assert {w.height - 2 * model.exact_context_px for w in windows} == {64, 32}
+
+
+def opened(location, name):
+    return cube.array(open_group(location), name)[...]
+
+
+def test_classes_divide_the_probability(model, reader, grid, tmp_path):
+    location, bounds = str(tmp_path / "a.zarr"), (0.08, 0.1)
+    predict(model, reader, grid, location, class_bounds=bounds)
+    probability = opened(location, "probability")
+    classes = opened(location, "susceptibility_class")
+    assert set(np.unique(classes)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(classes == 0, np.isnan(probability))
+    np.testing.assert_array_equal(classes == 2, (probability >= 0.08) & (probability < 0.1))
+    meanings = cube.array(open_group(location), "susceptibility_class").attrs["flag_meanings"]
+    assert meanings == "no_data below_0.08 0.08_to_0.1 from_0.1"
+
+
+@pytest.mark.parametrize(("dtype", "within"), [("float16", 3e-4), ("uint8", 0.002)])
+def test_smaller_numbers_are_rounded_probabilities(model, reader, grid, tmp_path, dtype, within):
+    exact, small = str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")
+    predict(model, reader, grid, exact)
+    predict(model, reader, grid, small, dtype=dtype)
+    assert opened(small, "probability").dtype == dtype
+    # As anyone opens it: numbers between 0 and 1, NaN where nothing is known.
+    with xr.open_zarr(small) as dataset:
+        values = dataset.probability.to_numpy()
+    np.testing.assert_allclose(values, opened(exact, "probability"), atol=within * 1.01, rtol=0)
+    assert np.isnan(values).any()
 
 
 def test_another_model_replaces_the_map(model, reader, grid, tmp_path):

@@ -4,7 +4,7 @@ import torch
 
 from landslide_dist.grid import Window
 from landslide_dist.patches.cutter import part_target
-from landslide_dist.patches.order import PADDING
+from landslide_dist.patches.order import PADDING, Share
 from landslide_dist.patches.planes import TARGET
 from landslide_dist.patches.reader import HostReader
 
@@ -19,6 +19,12 @@ def reader():
 @pytest.fixture(scope="module")
 def train():
     return cutter("train")
+
+
+def share(patch):
+    """Samples of an order, of which patch and key are used."""
+    patch = np.asarray(patch)
+    return Share(patch, np.zeros_like(patch), np.zeros_like(patch), np.arange(len(patch)) + 7)
 
 
 def whole(cut, reader):
@@ -44,8 +50,9 @@ def assert_is_of_the_region(batch, reader, part):
 def test_batches_are_of_the_region_at_its_edges_too(reader, part):
     cut = cutter(part)
     patch = np.arange(len(cut.patches))
-    batch = cut.batch(patch, [whole(cut, reader)] * len(patch))
+    batch = cut.batch(share(patch), [whole(cut, reader)] * len(patch))
     assert batch.origin.tolist() == cut.patches.origins.tolist()
+    assert batch.key.tolist() == [*range(7, 7 + len(patch))]
     # Among them some that reach beyond each edge.
     assert batch.origin.min() == 0
     assert (batch.origin.max(dim=0).values + CORE_PX + CONTEXT_PX > torch.tensor(SHAPE)).all()
@@ -60,19 +67,19 @@ def test_samples_may_lie_in_different_windows(reader, train):
         Window(*origin, CORE_PX, CORE_PX).expand(CONTEXT_PX + margin)
         for margin, origin in enumerate(train.patches.origins[patch].tolist())
     ]
-    batch = train.batch(patch, [train.decode(reader, window) for window in windows])
+    batch = train.batch(share(patch), [train.decode(reader, window) for window in windows])
     assert_is_of_the_region(batch, reader, "train")
 
 
 def test_padding_has_no_labels_and_lies_beyond_the_raster(reader, train):
     held = whole(train, reader)
-    batch = train.batch(np.array([3, PADDING]), [held] * 2)
+    batch = train.batch(share([3, PADDING]), [held] * 2)
     assert (batch.target[1] == 255).all()
     assert (batch.target[0] != 255).any()
     assert torch.isnan(batch.planes["elevation"][1]).all()
     assert (batch.planes["uphill"][1].numpy() == 65535).all()
     assert (batch.origin[1] <= -CORE_PX - CONTEXT_PX).all()
-    alone = train.batch(np.array([PADDING]), [held])
+    alone = train.batch(share([PADDING]), [held])
     assert (alone.target == 255).all()
 
 
@@ -80,7 +87,7 @@ def test_padding_that_was_read_is_that_of_the_whole_region(reader, train):
     padding = np.array([PADDING])
     y0, x0 = (train.origins(padding)[0] - CONTEXT_PX).tolist()
     read = train.decode(reader, Window(y0, x0, train.side_px, train.side_px))
-    streamed, resident = (train.batch(padding, [p]) for p in (read, whole(train, reader)))
+    streamed, resident = (train.batch(share(padding), [p]) for p in (read, whole(train, reader)))
     assert torch.equal(streamed.target, resident.target)
     for name in INPUTS:
         np.testing.assert_array_equal(streamed.planes[name], resident.planes[name])
@@ -99,7 +106,7 @@ def test_decoded_planes_are_the_inputs_and_the_target_of_the_part(reader, train)
 def test_batches_are_copies(reader, train):
     """What was decoded can go, and the region in memory stays as it is."""
     held = whole(train, reader)
-    batch = train.batch(np.array([0]), [held])
+    batch = train.batch(share([0]), [held])
     memory = {tensor.untyped_storage().data_ptr() for tensor in held.tensors.values()}
     for plane in (*batch.planes.values(), batch.target):
         assert plane.untyped_storage().data_ptr() not in memory

@@ -8,9 +8,13 @@ from landslide_dist.patches import order as order_module
 from landslide_dist.patches.order import (
     PADDING,
     permutation,
+    sample_keys,
     sequential_order,
     training_order,
 )
+
+#: Of patches 0 and 1, copies 0 and 2, seed and epoch 0.
+PINNED_KEYS = [6101518786674451128, 8975669849055855702]
 
 
 @st.composite
@@ -197,3 +201,26 @@ def test_validation_goes_block_by_block_and_is_spread_over_ranks():
 def test_more_ranks_than_lanes_are_refused():
     with pytest.raises(ConfigError, match="17 processes share 16 lanes"):
         sequential_order(np.arange(10)).share(0, 4, 0, 17)
+
+
+def test_keys_are_of_seed_epoch_patch_and_copy_alone():
+    patch, copy = (axis.ravel() for axis in np.mgrid[0:300, 0:5])
+    keys = sample_keys(patch, copy, 3, 1, 4)
+    assert keys.min() >= 0
+    assert len(np.unique(keys)) == len(keys)
+    for other in ((3, 2, 4), (4, 1, 4)):
+        assert not np.isin(sample_keys(patch, copy, *other), keys).any()
+    # Written once, so that a training goes on alike with any later version.
+    assert sample_keys(np.array([0, 1]), np.array([0, 2]), 0, 0, 4).tolist() == PINNED_KEYS
+
+
+def test_a_sample_keeps_its_key_on_any_number_of_ranks():
+    blocks = np.repeat(np.arange(20), 5)
+    order = training_order(blocks, np.full(100, 2), seed=1, epoch=3, num_lanes=8)
+    expected = dict(zip(zip(order.patch, order.copy, strict=True), order.key, strict=True))
+    assert len(set(expected.values())) == 200
+    for world_size in (1, 3, 8):
+        for rank in range(world_size):
+            share = order.share(2, 13, rank, world_size)
+            for patch, copy, key in zip(share.patch, share.copy, share.key, strict=True):
+                assert key == (0 if patch == PADDING else expected[patch, copy])

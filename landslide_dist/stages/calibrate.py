@@ -1,0 +1,75 @@
+"""Temperature of a trained model, fitted to the validation labels and kept in its checkpoint."""
+
+import json
+from typing import Any
+
+from landslide_dist.config.model import TrainedModel
+from landslide_dist.evaluation.cores import count_parts
+from landslide_dist.kernels import scores as kernel
+from landslide_dist.kernels.calibration import at_temperature, fit_temperature
+from landslide_dist.kernels.scores import ScoreCounts
+from landslide_dist.models import checkpoint
+from landslide_dist.progress import console
+from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.train import ModelTrainer
+from landslide_dist.whole_file import write_whole
+
+#: Entry of a checkpoint's metadata.
+CALIBRATION = "calibration"
+
+
+def calibrate(context: RunContext, name: str) -> float:
+    """Fit the temperature of a model, unless its checkpoint has one; writes ``calibration.json``.
+
+    Returns:
+        What the model's logits are divided by; 1 for baselines that were not trained.
+
+    Raises:
+        ConfigError: The model is not trained.
+        DataError: The validation part lacks pixels with, or without, landslides.
+    """
+    path = context.paths.checkpoint(name)
+    known = checkpoint.load(path)[1].get(CALIBRATION)
+    if known is not None:
+        return float(known["temperature"])
+    if not isinstance(context.config.models[name], TrainedModel):
+        return 1.0
+    before = _validation_counts(context, name)
+    temperature = fit_temperature(before)
+    after = at_temperature(before, temperature)
+    bins = context.config.evaluate.calibration_bins
+    entry = {
+        "temperature": temperature,
+        "num_pixels": before.num_labelled,
+        "before": _scores(before, bins),
+        "after": _scores(after, bins),
+    }
+    write_whole(context.paths.calibration(name), json.dumps(entry, indent=1))
+    checkpoint.amend(path, {CALIBRATION: entry})
+    console.print(
+        f"calibrate: {name} has temperature {temperature:.3f}; validation NLL "
+        f"{kernel.nll(before):.4f} -> {kernel.nll(after):.4f}"
+    )
+    return temperature
+
+
+def _validation_counts(context: RunContext, name: str) -> ScoreCounts:
+    trainer = ModelTrainer(context, quiet=True)
+    values = {"validation": context.config.split.parts()["validation"]}
+    predict = trainer.predictor(name).probability
+    return count_parts(predict, trainer.reader, trainer.index, values)["validation"]
+
+
+def _scores(counts: ScoreCounts, num_bins: int) -> dict[str, Any]:
+    """Plain data: scores, and the reliability curve."""
+    curve = kernel.reliability(counts, num_bins)
+    return {
+        "nll": kernel.nll(counts),
+        "brier": kernel.brier(counts),
+        "ece": kernel.expected_calibration_error(counts, num_bins),
+        "reliability": {
+            "predicted": curve.predicted.tolist(),
+            "observed": curve.observed.tolist(),
+            "num_pixels": curve.num_pixels.tolist(),
+        },
+    }
