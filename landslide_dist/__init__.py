@@ -14,6 +14,7 @@ The packages in the order in which data pass through them:
 ``training``    the Lightning module and its trainer
 ``inference``   exact tiled prediction to Zarr and COG
 ``evaluation``  scores, figures, the report
+``viewer``      the map in a browser
 ``stages``      one short module a command: read these first
 ``cli``         the command line
 """

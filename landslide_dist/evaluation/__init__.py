@@ -1,6 +1,9 @@
 """How good the maps are: scores of predictions, figures, and the pages that show them.
 
-:func:`score.score_predictions` counts whole maps, :func:`cores.count_parts` patches alone;
-:mod:`figures`, :mod:`curves`, :mod:`maps` and :mod:`panel` draw; :mod:`report` is the page of a
-run, :mod:`experiment_page` that of many divisions, whose :mod:`table` is the paper's.
+:func:`score.score_predictions` counts whole maps, block by block (:mod:`counting`), also by
+:mod:`strata`; :func:`cores.count_parts` counts patches alone. :mod:`comparison` sets models against
+each other; :mod:`metrics` says what ``metrics.json`` holds. :mod:`figures`, :mod:`curves`,
+:mod:`class_figures`, :mod:`difference_figure`, :mod:`maps` and :mod:`panel` draw; :mod:`report` is
+the page of a run, :mod:`runs_page` that of several runs, :mod:`experiment_page` that of many
+divisions, whose :mod:`table` is the paper's.
 """

@@ -10,36 +10,26 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from landslide_dist.evaluation.score import BEST_REACHABLE
+from landslide_dist import colours
+from landslide_dist.evaluation.score import BASELINES, BEST_REACHABLE
 
 DPI = 160
 #: Of pictures that journals print.
 PRINT_DPI = 300
 #: Pixels of a picture for print on a side of one on a screen.
 SCREEN_STEP = 2
+#: Pictures of more bytes as PNG are maps; lines and words take less.
+MAP_BYTES = 150_000
+#: WebP quality of maps.
+MAP_QUALITY = 84
 #: Width of a page.
 PAGE_WIDTH_IN = 7.5
-INK, SOFT, FAINT = "#22262b", "#6b7280", "#e3e6ea"
-#: Okabe and Ito (2008), without the yellow that vanishes on white.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8a6d3b", "#3b3b98")
-#: Models that use no information on a pixel; drawn in grey.
-BASELINES = frozenset({"naive", "random"})
-#: Light to dark, so that relief shows through where little is expected.
-SUSCEPTIBILITY = LinearSegmentedColormap.from_list(
-    "susceptibility", ["#f8f4e6", "#f6dc9f", "#eeab5c", "#d5683f", "#9c2f4c", "#4a0f4f"]
-)
-#: Low to high ground, rising in lightness.
-TERRAIN = LinearSegmentedColormap.from_list(
-    "terrain", ["#37594a", "#6f8f63", "#b5b07a", "#d9c7a0", "#f5f1ea"]
-)
-#: Landslides over the susceptibility colours, which hold no blue.
-LANDSLIDE_COLOUR = "#0a7fd0"
-PART_COLOURS = {"train": "#56B4E9", "validation": "#E69F00", "test": "#D55E00"}
-#: Tol's light scheme (2021) for classes of maps.
-CLASS_COLOURS = (
-    "#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#44BB99", "#BBCC33", "#99DDFF", "#AAAA00",
-)  # fmt: skip
-OTHER_COLOUR = "#d4d4d4"
+INK, SOFT, FAINT = colours.INK, colours.SOFT, colours.FAINT
+PALETTE = colours.PALETTE
+SUSCEPTIBILITY = LinearSegmentedColormap.from_list("susceptibility", colours.SUSCEPTIBILITY)
+TERRAIN = LinearSegmentedColormap.from_list("terrain", colours.TERRAIN)
+LANDSLIDE_COLOUR, PART_COLOURS = colours.LANDSLIDE, colours.PARTS
+CLASS_COLOURS, OTHER_COLOUR = colours.CLASSES, colours.OTHER
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -70,6 +60,15 @@ def smaller(picture: bytes) -> bytes:
     """A picture for print at the size that a screen shows, PNG bytes."""
     buffer = io.BytesIO()
     Image.open(io.BytesIO(picture)).convert("RGB").reduce(SCREEN_STEP).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def for_page(picture: bytes) -> bytes:
+    """A picture as a page shows it, WebP bytes: maps at a loss that no eye sees, lines at none."""
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    is_map = len(picture) > MAP_BYTES
+    image.save(buffer, "webp", lossless=not is_map, quality=MAP_QUALITY if is_map else 60)
     return buffer.getvalue()
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landslide_dist.evaluation.curves import Histories, loss_figure, mean_roc_figure
-from landslide_dist.evaluation.drawing import BASELINES, PRINT_DPI, smaller
+from landslide_dist.evaluation.drawing import PRINT_DPI, smaller
 from landslide_dist.evaluation.experiment import Outcome, Summary, leak_of, select
 from landslide_dist.evaluation.maps import partition_map
 from landslide_dist.evaluation.overview import Overview, Part
 from landslide_dist.evaluation.panel import model_panel, true_probability
 from landslide_dist.evaluation.report import Picture, page
-from landslide_dist.evaluation.score import BEST_REACHABLE
+from landslide_dist.evaluation.score import BASELINES, BEST_REACHABLE
 from landslide_dist.evaluation.table import Table
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import SplitAudit

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from landslide_dist.evaluation.drawing import FAINT, INK, SOFT, line_styles, new_figure, png, style
 from landslide_dist.evaluation.score import ModelScores
 from landslide_dist.kernels import scores as kernel
+from landslide_dist.kernels.rates import area_under
 from landslide_dist.kernels.scores import Curve, ScoreCounts
 
 Scores = Mapping[str, ModelScores]
@@ -94,11 +95,14 @@ def rate_figure(scores: Scores, part: str) -> bytes:
     style(axes, f"{title}, {part}", "share of the area, most susceptible first",
           "share of the landslides in it")  # fmt: skip
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    _curves(axes, scores, part, kernel.success_rate_curve, _found_in_a_tenth)
+    there = {name: model for name, model in scores.items() if part in model.counts}
+    for name, line in line_styles(there).items():
+        curve = there[name].rate_curve(part)
+        axes.plot(*thinned(curve), label=f"{name}  {area_under(curve):.3f}", **line)
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    legend(axes, "found in 10 % of the area", "lower right", as_percent=True)
+    legend(axes, "area under the curve", "lower right")
     return png(figure)
 
 
@@ -111,11 +115,11 @@ def _curves(
 ) -> None:
     there = {name: model.counts[part] for name, model in scores.items() if part in model.counts}
     for name, line in line_styles(there).items():
-        x, y = _thinned(curve(there[name]))
+        x, y = thinned(curve(there[name]))
         axes.plot(x, y, label=f"{name}  {score(there[name]):.3f}", **line)
 
 
-def _thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points a pixel apart or so, chosen along x, the first and last among them."""
     if len(curve.x) <= CURVE_POINTS:
         return curve.x, curve.y
@@ -124,12 +128,9 @@ def _thinned(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return curve.x[kept], curve.y[kept]
 
 
-def legend(axes: Axes, title: str, place: Place, as_percent: bool = False) -> None:
+def legend(axes: Axes, title: str, place: Place) -> None:
     """Names of the lines with a score each."""
     handles, labels = axes.get_legend_handles_labels()
-    if as_percent:
-        pairs = (label.rsplit("  ", 1) for label in labels)
-        labels = [f"{name}  {float(value):.0%}" for name, value in pairs]
     box = axes.legend(
         handles, labels, title=title, fontsize=8, title_fontsize=8, loc=place, labelcolor=INK,
         framealpha=0.85, edgecolor="none",
@@ -154,11 +155,6 @@ def _log_limits(values: list[NDArray[np.float64]]) -> tuple[float, float]:
     if not len(seen):
         return 1e-3, 1.0
     return float(max(1e-6, seen.min() / 1.6)), float(min(1.0, seen.max() * 1.6))
-
-
-def _found_in_a_tenth(counts: ScoreCounts) -> float:
-    curve = kernel.success_rate_curve(counts)
-    return float(np.interp(0.1, curve.x, curve.y))
 
 
 def _percent(value: float) -> str:

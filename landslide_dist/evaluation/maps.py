@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from landslide_dist.evaluation.drawing import (
@@ -75,14 +77,31 @@ def partition_map(
     return png(figure, dpi)
 
 
-def susceptibility_map(cube_location: str, prediction_location: str, name: str) -> bytes:
-    """Predicted probability over the relief; landslides are outlined unless scattered all over."""
+def susceptibility_map(
+    cube_location: str,
+    prediction_location: str,
+    name: str,
+    norm: LogNorm | None = None,
+    probability: NDArray[np.float32] | None = None,
+    width_in: float = PAGE_WIDTH_IN,
+) -> bytes:
+    """Predicted probability over the relief; landslides are outlined unless scattered all over.
+
+    Args:
+        cube_location: The cube.
+        prediction_location: Group of the map.
+        name: Of the model.
+        norm: Colours that several maps share; None for those of this map.
+        probability: The map at picture scale, where it is known already.
+        width_in: Of the picture.
+    """
     overview = Overview.of(cube_location)
     ground = Ground.of(overview)
-    probability = overview.mean("probability", prediction_location)
-    figure, axes = _map_figure(overview)
+    if probability is None:
+        probability = overview.mean("probability", prediction_location)
+    figure, axes = _map_figure(overview, width_in)
     ground.draw(axes, f"Landslide probability, {name}")
-    image = draw_probability(axes, ground, probability, probability_norm([probability]))
+    image = draw_probability(axes, ground, probability, norm or probability_norm([probability]))
     _draw_landslides(axes, overview)
     colour_bar(figure, axes, image)
     furnish(axes, overview)
@@ -119,8 +138,8 @@ def terrain_overview(cube_location: str) -> bytes:
     return png(figure)
 
 
-def _map_figure(overview: Overview) -> tuple[Figure, Axes]:
-    figure = new_figure(PAGE_WIDTH_IN, PAGE_WIDTH_IN * aspect_of(overview) + 0.4)
+def _map_figure(overview: Overview, width_in: float = PAGE_WIDTH_IN) -> tuple[Figure, Axes]:
+    figure = new_figure(width_in, width_in * aspect_of(overview) + 0.4)
     return figure, figure.add_subplot()
 
 

@@ -1,7 +1,6 @@
 """The report of a run: one self-contained HTML page."""
 
 import base64
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,11 +8,15 @@ from typing import Any, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from landslide_dist import __version__
-from landslide_dist.evaluation import figures, maps
-from landslide_dist.evaluation.drawing import BASELINES
+from landslide_dist.evaluation import figures, maps, sections
+from landslide_dist.evaluation.class_figures import class_figure, class_map
+from landslide_dist.evaluation.comparison import compare_models
+from landslide_dist.evaluation.difference_figure import difference_figure
+from landslide_dist.evaluation.drawing import for_page
+from landslide_dist.evaluation.metrics import to_metrics
 from landslide_dist.evaluation.overview import Overview
 from landslide_dist.evaluation.panel import model_panel, telling_window, true_probability
-from landslide_dist.evaluation.score import BEST_REACHABLE, ModelScores, to_metrics
+from landslide_dist.evaluation.score import BASELINES, BEST_REACHABLE, ModelScores, best_model
 from landslide_dist.patches.audit import SplitAudit
 from landslide_dist.store.location import open_group
 
@@ -46,8 +49,8 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The image as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        """The image as a data URL, of a size that a phone can load."""
+        return "data:image/webp;base64," + base64.b64encode(for_page(self.png)).decode()
 
 
 def render_report(
@@ -72,13 +75,18 @@ def render_report(
         audit: What the parts see of each other.
         config_yaml: The whole configuration.
     """
-    best = _best_model(scores, predictions)
+    best = best_model(scores)
     inputs = cast("list[dict[str, Any]]", open_group(cube_location).attrs["source"])
+    metrics = to_metrics(scores)
     return page(
         "report.html.j2",
         title=title,
         columns=[heading for heading, _, _ in _COLUMNS],
-        rows=_rows(scores),
+        rows=_rows(metrics["models"]),
+        best=best,
+        rate_area=scores[best].config.rate_area,
+        comparison=sections.comparison_section(metrics),
+        differences=_differences(scores),
         parts=_part_sizes(scores),
         maps=[
             Picture(
@@ -104,6 +112,18 @@ def render_report(
             ),
         ],
         curves=_curves(scores),
+        class_maps=_class_maps(scores[best], best, cube_location, predictions[best]),
+        class_figures=[
+            Picture(
+                "Landslides in the classes",
+                "A good map has most landslides in the few most susceptible pixels. Diamonds: "
+                "landslides that no model was trained on.",
+                class_figure(rows, method),
+            )
+            for method, rows in scores[best].classes.items()
+        ],
+        class_tables=sections.class_tables(metrics, best),
+        strata_tables=sections.strata_tables(metrics, best),
         audit=audit,
         sources=list({entry["path"]: entry for entry in inputs}.values()),
         cube=cube_location,
@@ -145,7 +165,7 @@ def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:
         Picture(
             "Prediction rate",
             "Share of the landslides inside the most susceptible part of the area, on pixels "
-            "that no model was trained on.",
+            "that no model was trained on (Chung and Fabbri 2003).",
             figures.rate_figure(scores, "test"),
         ),
         Picture(
@@ -156,16 +176,42 @@ def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:
     ]
 
 
-def _best_model(scores: Mapping[str, ModelScores], predictions: Mapping[str, str]) -> str:
-    """The model to show: one that tells pixels apart, if there is any."""
-    metrics = to_metrics(scores)["models"]
-    rivals = [name for name in predictions if name not in BASELINES] or list(predictions)
-    return min(rivals, key=lambda name: metrics[name].get("test", {}).get("nll", math.inf))
+def _differences(scores: Mapping[str, ModelScores]) -> list[Picture]:
+    found = compare_models(scores)
+    if found is None:
+        return []
+    return [
+        Picture(
+            f"Differences to {found.reference}",
+            "Dots: the scores' difference on the test part. Lines: 95 % of the draws. A line that "
+            "crosses 0 does not tell the two apart. Baselines are left to the table.",
+            difference_figure(found, list(scores)),
+        )
+    ]
 
 
-def _rows(scores: Mapping[str, ModelScores]) -> list[dict[str, Any]]:
+def _class_maps(
+    model: ModelScores, name: str, cube_location: str, prediction: str
+) -> list[Picture]:
+    if not model.classes:
+        return []
+    method, rows = next(iter(model.classes.items()))
+    return [
+        Picture(
+            "Susceptibility classes",
+            "Each pixel by the class of its probability.",
+            class_map(
+                cube_location,
+                prediction,
+                rows,
+                f"Susceptibility, {sections.METHOD_NAMES[method]}, {name}",
+            ),
+        ),
+    ]
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row a model: cells of the test part with intervals, the training NLL beside."""
-    metrics = to_metrics(scores)["models"]
     values = {
         name: {key: _value(parts.get("test"), key) for _, key, _ in _COLUMNS}
         for name, parts in metrics.items()

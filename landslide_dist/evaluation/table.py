@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from landslide_dist.evaluation.drawing import BASELINES
 from landslide_dist.evaluation.experiment import Summary, differences, leak_of
-from landslide_dist.evaluation.score import BEST_REACHABLE
+from landslide_dist.evaluation.score import BASELINES, BEST_REACHABLE
 
 #: Heading, score, whether less is better.
 COLUMNS = (

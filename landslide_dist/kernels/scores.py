@@ -6,6 +6,7 @@ probabilities, float64, added in block order. What is undefined (no landslides, 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,10 +42,13 @@ def bin_index(probability: NDArray[Any]) -> NDArray[np.uint16]:
     return np.clip(position, 0, NUM_BINS - 1).astype(np.uint16)
 
 
+@cache
 def bin_centres() -> Array:
-    """The probability that each bin stands for, ascending, shape (65536,)."""
+    """The probability that each bin stands for, ascending, shape (65536,); not to be changed."""
     logit = (np.arange(NUM_BINS) + 0.5) * (2 * MAX_LOGIT / NUM_BINS) - MAX_LOGIT
-    return np.asarray(1 / (1 + np.exp(-logit)))
+    centres = np.asarray(1 / (1 + np.exp(-logit)))
+    centres.flags.writeable = False
+    return centres
 
 
 def losses(probability: NDArray[Any], landslide: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -177,20 +181,6 @@ def average_precision(counts: ScoreCounts) -> float:
         return float("nan")
     curve = precision_recall_curve(counts)
     return float(np.sum(np.diff(curve.x, prepend=0.0) * curve.y))
-
-
-def success_rate_curve(counts: ScoreCounts) -> Curve:
-    """Share of the area, most susceptible first, against the share of landslides in it.
-
-    On training pixels it is the success-rate curve, on held-out ones the prediction-rate curve
-    (Chung and Fabbri 2003, Natural Hazards 30, 451-472).
-    """
-    true_positive, false_positive, threshold = _cumulative(counts)
-    return Curve(
-        _share(true_positive + false_positive, counts.num_labelled),
-        _share(true_positive, counts.num_positive),
-        threshold,
-    )
 
 
 class Reliability(NamedTuple):

@@ -23,9 +23,10 @@ from landslide_dist.evaluation.experiment_page import (
     experiment_pictures,
     render_experiment,
 )
+from landslide_dist.evaluation.metrics import null_for_nan
 from landslide_dist.evaluation.overview import Part
 from landslide_dist.evaluation.panel import telling_window, window_at
-from landslide_dist.evaluation.score import BEST_REACHABLE, null_for_nan
+from landslide_dist.evaluation.score import BEST_REACHABLE
 from landslide_dist.evaluation.table import Table
 from landslide_dist.grid import Window
 from landslide_dist.progress import console, track

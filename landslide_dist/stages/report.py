@@ -1,5 +1,7 @@
 """``report``: one self-contained page of scores, maps and provenance."""
 
+from pathlib import Path
+
 from landslide_dist.config import RunConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.evaluation.report import render_report
@@ -11,12 +13,15 @@ from landslide_dist.stages.split import audit_of
 from landslide_dist.whole_file import write_whole
 
 
-def report(config: RunConfig, scores: dict[str, ModelScores] | None = None) -> None:
+def report(
+    config: RunConfig, scores: dict[str, ModelScores] | None = None, output: Path | None = None
+) -> None:
     """Write ``report.html``.
 
     Args:
         config: The run.
         scores: What ``evaluate`` returned; None computes them again.
+        output: Where the page goes; None for the run's folder.
 
     Raises:
         StoreError: A stage before has not run.
@@ -28,10 +33,11 @@ def report(config: RunConfig, scores: dict[str, ModelScores] | None = None) -> N
         scores=score(context) if scores is None else scores,
         cube_location=config.cube.location,
         split_location=context.split_location,
-        predictions={name: paths.prediction(name) for name in config.models},
+        predictions={name: paths.prediction(name) for name in config.maps},
         parts=config.split.parts(),
         audit=audit_of(context),
         config_yaml=to_yaml(config),
     )
-    write_whole(paths.report, page)
-    console.print(f"report: {paths.report}")
+    place = output or paths.report
+    write_whole(place, page)
+    console.print(f"report: {place}")

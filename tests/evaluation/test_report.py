@@ -8,9 +8,12 @@ from matplotlib.image import imread
 
 from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.evaluation import figures, maps
+from landslide_dist.evaluation.class_figures import class_figure, class_map
+from landslide_dist.evaluation.comparison import compare_models
+from landslide_dist.evaluation.difference_figure import difference_figure
 from landslide_dist.evaluation.overview import Overview
 from landslide_dist.evaluation.panel import telling_window
-from landslide_dist.evaluation.report import _best_model, _panel, render_report
+from landslide_dist.evaluation.report import _panel, render_report
 from landslide_dist.evaluation.score import score_predictions
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import Sight, SplitAudit
@@ -45,7 +48,13 @@ def test_the_page_is_whole_and_self_contained(run, scores):
     assert "a &lt;title&gt;" in page
     for text in (*run.predictions, "best reachable", "dem.tif", "1,234", "25.0%", "beyond reach"):
         assert text in page
-    assert page.count("data:image/png;base64,") == 9
+    assert page.count("data:image/webp;base64,") == 14
+    assert len(page) < 5_000_000
+    # Strata, classes and the comparison of models, with their numbers.
+    for text in ("granite", "15–25°", "very high", "natural breaks", "less good", "better in"):
+        assert text in page
+    assert "None" not in page
+    assert "nan" not in re.sub('base64,[^"]*', "", page)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +96,10 @@ def all_figures(run, scores):
     yield figures.precision_recall_figure(scores, "test")
     yield figures.reliability_figure(scores, "test")
     yield figures.rate_figure(scores, "train")
+    classes = scores["good"].classes
+    yield class_figure(classes["natural_breaks"], "natural_breaks")
+    yield class_map(run.cube, run.predictions["good"], classes["equal_area"], "classes")
+    yield difference_figure(compare_models(scores), list(scores))
     yield maps.susceptibility_map(run.cube, run.predictions["good"], "good")
     yield maps.partition_map(run.cube, run.split, run.parts)
     yield _panel(run.cube, run.predictions)
@@ -120,12 +133,6 @@ def test_the_panel_shows_landslides_where_two_places_have_as_many(run):
     for window in cube.shard_windows(run.cube):
         cube.write_block(stored, window, landslide[window.slices])
     assert landslide[telling_window(run.cube, 40).slices].sum() == 16
-
-
-def test_the_map_shown_is_of_a_model_that_tells_pixels_apart(run, scores):
-    shown = {**scores, "naive": scores["good"], "good": scores["naive"]}
-    assert _best_model(shown, run.predictions) == "good"
-    assert _best_model(scores, {"naive": run.predictions["naive"]}) == "naive"
 
 
 @pytest.mark.parametrize("max_px", [200, 41, 10])

@@ -117,15 +117,6 @@ def test_calibration_of_true_probabilities_and_of_doubled_ones(drawn):
     assert (np.diff(bins.predicted) > 0).all()
 
 
-def test_success_rate_is_the_share_found_in_the_most_susceptible_area(drawn):
-    probability, target, counts = drawn
-    curve = scores.success_rate_curve(counts)
-    area = 0.2
-    order = np.argsort(-probability, kind="stable")[: int(area * len(target))]
-    expected = target[order].sum() / target.sum()
-    assert np.interp(area, curve.x, curve.y) == pytest.approx(expected, abs=0.01)
-
-
 def test_without_landslides_nothing_is_plausible():
     counts = ScoreCounts.from_block(np.array([0.1, 0.2]), np.array([0, 0]))
     for score in (scores.auc, scores.average_precision, scores.best_threshold):

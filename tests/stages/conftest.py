@@ -61,10 +61,13 @@ class CommandLine:
         return name
 
 
+def command_line_environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"}
+
+
 @pytest.fixture
 def command_line(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"}
-    return CommandLine(tmp_path, environment)
+    return CommandLine(tmp_path, command_line_environment())
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def check_page(folder):
         for figure in ("roc", "window", "division", "losses")
         for kind in ("random", "block")
     }
-    assert page.count("data:image/png;base64,") == len(figures)
+    assert page.count("data:image/webp;base64,") == len(figures)
     lines = (folder / "table2.md").read_text().splitlines()
     assert len(lines) == 2 + len(MODELS) + 1
     assert lines[0].startswith("| method | random split: test err | random split: train err |")
