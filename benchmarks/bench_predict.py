@@ -10,9 +10,9 @@ and windows as large as ours with 64 px of context. Ours reads from Zarr and wri
 peer's reading and writing are part of its time too. Each runs in a process of its own; peak memory
 is the kernel's count for it, imports included.
 
-*Seams*: steps of the probability across the edges of tiles, for the exact halo and for the
-published scheme: 64 px of padding, and bilinear upsampling with ``align_corners=True``.
-``SEAMS_PNG`` names a file for a figure of them.
+*Seams*: how far tiles are from the whole image, and what steps they add at their edges, for the
+exact halo and for the published scheme: 64 px of padding, and bilinear upsampling with
+``align_corners=True``. ``SEAMS_PNG`` names a file for a figure of them.
 
 ``VENETO=1`` adds a region of 21005 x 19500 px (410 Mpx), which takes about an hour: wall time, peak
 memory, seconds of reading, model and writing; killed with -9 at a third and two thirds of the
@@ -44,6 +44,10 @@ from landslide_dist.models import checkpoint
 from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.schema import PROBABILITY, UNLABELLED
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.derive import derive
+from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.split import split
+from landslide_dist.stages.train import train
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 
@@ -78,8 +82,8 @@ def prepare(folder: Path, shape: tuple[int, int], shard_px: int) -> Path:
             "storage": {"chunk_px": min(256, shard_px), "shard_px": shard_px},
         },
         "sources": {"synthetic": {"seed": 1, "height": shape[0], "width": shape[1]}},
-        "split": {"fractions": [0.02, 0.01, 0.97]},
-        "patches": {"core_px": 256, "oversample": 1},
+        "split": {"fractions": [0.04, 0.02, 0.94]},
+        "patches": {"core_px": 256 if shape[0] > 4096 else 64, "oversample": 1},
         "models": {
             "lacnn": {
                 "kind": "lacnn",
@@ -92,8 +96,9 @@ def prepare(folder: Path, shape: tuple[int, int], shard_px: int) -> Path:
     }
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump(settings))
-    for stage in ("ingest", "derive", "split", "train"):
-        subprocess.run([PROGRAM, stage, path], check=True, capture_output=True)
+    config = load(path)
+    for stage in (ingest, derive, split, train):
+        stage(config)
     return path
 
 

@@ -61,6 +61,8 @@ def start(atlas: Atlas, host: str, port: int) -> Server:
     # What Bokeh says of each session is of no use to those who look at a map.
     logging.getLogger("bokeh").setLevel(logging.ERROR)
     port = _usable_port(host, port)
+    # A page for nobody: scales are fitted and kernels loaded before the first visitor waits.
+    build(Document())
     server = Server(
         {"/": Application(FunctionHandler(build))},
         address=host,

@@ -12,7 +12,7 @@ import pytest
 from ..services.chromium import browser, find_chromium
 from ..stages.conftest import SMOKE, CommandLine, command_line_environment
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 #: Whether the map shows ground, a layer and its explanation.
 PAINTED = """

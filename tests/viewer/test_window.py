@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from landslide_dist.grid import Grid
@@ -66,6 +66,7 @@ def test_beyond_the_region_there_is_nothing(region):
     st.floats(1e-3, 1e5), st.integers(1, 8000), st.integers(1, 5000), st.floats(-0.5, 1.5),
     st.floats(-0.5, 1.5),
 )  # fmt: skip
+@example(10.0, 8000, 5000, 0.5, 0.5)
 def test_never_more_pixels_than_the_limit(step, width, height, x, y):
     layer = Layer(
         "e", "e", "Terrain", "continuous",
