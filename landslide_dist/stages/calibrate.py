@@ -1,9 +1,11 @@
 """Temperature of a trained model, fitted to the validation labels and kept in its checkpoint."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from landslide_dist.config.model import TrainedModel
+from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.cores import count_parts
 from landslide_dist.kernels import scores as kernel
 from landslide_dist.kernels.calibration import at_temperature, fit_temperature
@@ -29,9 +31,9 @@ def calibrate(context: RunContext, name: str) -> float:
         DataError: The validation part lacks pixels with, or without, landslides.
     """
     path = context.paths.checkpoint(name)
-    known = checkpoint.load(path)[1].get(CALIBRATION)
-    if known is not None:
-        return float(known["temperature"])
+    metadata = checkpoint.load(path)[1]
+    if CALIBRATION in metadata:
+        return temperature_in(metadata, path)
     if not isinstance(context.config.models[name], TrainedModel):
         return 1.0
     before = _validation_counts(context, name)
@@ -51,6 +53,20 @@ def calibrate(context: RunContext, name: str) -> float:
         f"{kernel.nll(before):.4f} -> {kernel.nll(after):.4f}"
     )
     return temperature
+
+
+def temperature_in(metadata: Mapping[str, Any], path: str) -> float:
+    """The temperature that a checkpoint holds.
+
+    Raises:
+        ConfigError: It holds none.
+    """
+    if CALIBRATION not in metadata:
+        raise ConfigError(
+            f"checkpoint {path!r} has no temperature: predict with predict.calibrated in the run "
+            "that trained it, or set predict.calibrated to false"
+        )
+    return float(metadata[CALIBRATION]["temperature"])
 
 
 def _validation_counts(context: RunContext, name: str) -> ScoreCounts:

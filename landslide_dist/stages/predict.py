@@ -27,7 +27,6 @@ from landslide_dist.inference.source import PredictorSource, Trained
 from landslide_dist.models import checkpoint
 from landslide_dist.models.susceptibility import SusceptibilityModel
 from landslide_dist.progress import console
-from landslide_dist.stages.calibrate import CALIBRATION, calibrate
 from landslide_dist.stages.context import RunContext
 from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all_ranks
 
@@ -182,13 +181,9 @@ def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityMo
         )
     check_fits(metadata, context.grid, config.cube.looking_distances_m)
     temperature = 1.0
-    if config.predict.calibrated and of_run:
-        temperature = calibrate(context, member)
-    elif config.predict.calibrated:
-        if CALIBRATION not in metadata:
-            raise ConfigError(
-                f"checkpoint {path!r} has no temperature: predict with predict.calibrated in the "
-                "run that trained it, or set predict.calibrated to false"
-            )
-        temperature = float(metadata[CALIBRATION]["temperature"])
+    if config.predict.calibrated:
+        # Here, since it imports all that trains: most maps are drawn without.
+        from landslide_dist.stages.calibrate import calibrate, temperature_in
+
+        temperature = calibrate(context, member) if of_run else temperature_in(metadata, path)
     return Trained(path, metadata["model_hash"], temperature), model

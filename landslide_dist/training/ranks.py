@@ -4,15 +4,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed
 
 from landslide_dist.config.training import TrainingConfig
 from landslide_dist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 
 def num_processes(config: TrainingConfig) -> int:
@@ -55,8 +56,9 @@ def joined(timeout_s: float) -> Iterator[tuple[int, int]]:
     Returns:
         Rank of this process and number of all; 0 and 1 where it was started alone.
     """
-    environment = _launcher()
-    if _together() or environment is None or environment.world_size() == 1:
+    launched = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_STEP_ID" in os.environ
+    environment = _launcher() if launched and not _together() else None
+    if environment is None or environment.world_size() == 1:
         yield (distributed.get_rank(), distributed.get_world_size()) if _together() else (0, 1)
         return
     distributed.init_process_group(
@@ -72,7 +74,11 @@ def joined(timeout_s: float) -> Iterator[tuple[int, int]]:
         distributed.destroy_process_group()
 
 
-def _launcher() -> ClusterEnvironment | None:
+def _launcher() -> "ClusterEnvironment | None":
+    # Importing Lightning takes longer than all else that a stage without a trainer imports.
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     return SLURMEnvironment(auto_requeue=False) if SLURMEnvironment.detect() else None

@@ -18,7 +18,9 @@ ORDER = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [0, *[pytest.param(seed, marks=pytest.mark.seeds) for seed in (1, 2)]]
+)
 def test_models_come_in_order(command_line, seed, capsys):
     # Another region, another split, other first weights.
     seeds = ("sources.synthetic.seed", "split.seed", "training.seed")

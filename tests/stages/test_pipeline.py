@@ -40,6 +40,7 @@ def test_all_stages_then_nothing_left_to_do(command_line, smoke):
     assert "other settings" in command_line("predict", run, *other, status=2).stderr
 
 
+@pytest.mark.slow
 def test_stages_one_by_one_refuse_to_run_before_their_input(command_line, smoke):
     run = command_line.write(smoke)
     for stage, message in [

@@ -65,6 +65,7 @@ def test_maps_of_one_process_a_cluster_and_several_processes_are_the_same(traine
     assert (folder / PREDICTIONS / "both.tif").exists()
 
 
+@pytest.mark.slow
 def test_ensembles_calibration_and_their_files(trained, command_line):
     folder = command_line.folder
     command_line("predict", trained)

@@ -39,6 +39,7 @@ def trained(command_line, smoke, monkeypatch):
     return path
 
 
+@pytest.mark.slow
 def test_export_and_explain(trained, command_line):
     run = command_line.folder / "runs" / "smoke"
     _check_export(trained, command_line, run)

@@ -62,6 +62,7 @@ def small(path):
     return settings
 
 
+@pytest.mark.slow
 def test_from_raw_files_to_scores(veneto, tmp_path):
     settings = small(RAW)
     write_raw_files(tmp_path / "veneto", load(RAW, settings))
