@@ -8,18 +8,19 @@ _MASK = 0xFFFFFFFF
 RANGE = _MASK + 1
 
 
-def drawn(*keys: Tensor) -> Tensor:
+def drawn(seed: int, *keys: Tensor) -> Tensor:
     """Uniform 32-bit numbers in int64, one for each combination of keys.
 
     Args:
-        keys: int64 of shapes that broadcast; the lower 63 bits of each count, and its place.
+        seed: Of all of them.
+        keys: int64 of shapes that broadcast; their lower 32 bits count, and their places.
     """
-    state = torch.zeros((), dtype=torch.int64, device=keys[0].device)
+    mixed = torch.zeros((), dtype=torch.int64, device=keys[0].device)
     for place, key in enumerate(keys):
-        for half in (key & _MASK, (key >> 32) & 0x7FFFFFFF):
-            # Each key is mixed by itself and with a salt of its own: no row repeats another.
-            state = _mix(state ^ _mix(_mix(half) ^ _mix(torch.full_like(half, 2 * place + 1))))
-    return state
+        # Keys are mixed apart and with different salts, so that no row repeats another.
+        salt = _mix(torch.tensor((2 * seed + place) & _MASK, device=key.device))
+        mixed = mixed ^ _mix(salt ^ (key & _MASK))
+    return _mix(mixed)
 
 
 def _mix(x: Tensor) -> Tensor:
@@ -38,4 +39,10 @@ def uniform(keys: Tensor, number: int) -> Tensor:
         keys: int64, one a sample.
         number: Which of a sample's numbers.
     """
-    return (drawn(keys, torch.full_like(keys, number)).double() / RANGE).float()
+    numbers = drawn(0, *halves(keys), torch.full_like(keys, number))
+    return (numbers.double() / RANGE).float()
+
+
+def halves(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower and upper 32 bits of keys, for :func:`drawn`."""
+    return keys, keys >> 32

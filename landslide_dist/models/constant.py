@@ -47,6 +47,5 @@ class Random(SusceptibilityModel):
         device = batch.target.device
         rows = batch.origin[:, 0, None, None] + torch.arange(height, device=device)[:, None]
         columns = batch.origin[:, 1, None, None] + torch.arange(width, device=device)
-        seed = torch.full_like(rows, self.seed)
-        landslide = drawn(seed, rows, columns) < round(self.recipe.share * RANGE)
+        landslide = drawn(self.seed, rows, columns) < round(self.recipe.share * RANGE)
         return torch.where(landslide, logit(0.999), logit(0.001))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from landslide_dist.draws import RANGE, drawn
+from landslide_dist.draws import RANGE, drawn, halves
 
 
 class SampleDropout2d(nn.Dropout2d):
@@ -28,8 +28,9 @@ class SampleDropout2d(nn.Dropout2d):
         if not self.training or self.keys is None or not self.p:
             return super().forward(features)
         channels = torch.arange(features.shape[1], device=features.device)
-        layer = torch.full_like(self.keys, self.layer)
-        kept = drawn(self.keys[:, None], layer[:, None], channels) >= round(self.p * RANGE)
+        lower, upper = halves(self.keys[:, None])
+        layer = torch.full_like(lower, self.layer)
+        kept = drawn(0, lower, upper, layer, channels) >= round(self.p * RANGE)
         return features * (kept[:, :, None, None].to(features.dtype) / (1 - self.p))
 
 
