@@ -1,0 +1,76 @@
+"""The application: options that commands share, and how a mistake ends."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landslide_dist.config import RunConfig, load
+from landslide_dist.config.load import to_yaml
+from landslide_dist.errors import LandslideDistError
+from landslide_dist.progress import console
+
+app = typer.Typer(
+    name="landslide-dist",
+    help="Landslide maps from rasters and inventories. One YAML file is one whole run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="YAML file of the run.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Override a setting; may be repeated."),
+]
+Cluster = Annotated[
+    Path | None, typer.Option(help="YAML file of the Dask cluster, instead of the run's own.")
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print the whole configuration and stop.")
+]
+Overwrite = Annotated[
+    bool, typer.Option(help="Replace a cube that was ingested with other settings.")
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")
+]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options before the command; ``main`` reads them."""
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit status 2."""
+    # Torch's threads otherwise spin while they wait; where cores are shared with anything else,
+    # that slows training several times. It is read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except LandslideDistError as error:
+        if debug:
+            raise
+        console.print(f"landslide-dist: {' '.join(str(error).split())}", markup=False)
+        sys.exit(2)
+
+
+def load_config(
+    path: Path, overrides: list[str] | None, cluster: Path | None, print_config: bool
+) -> RunConfig:
+    """The configuration of a command; with ``--print-config`` it is printed, and that is all."""
+    return shown(load(path, overrides or (), cluster), print_config)
+
+
+def shown(config: RunConfig, print_config: bool) -> RunConfig:
+    """The configuration itself, unless it was to be printed."""
+    if print_config:
+        typer.echo(to_yaml(config), nl=False)
+        raise typer.Exit
+    return config

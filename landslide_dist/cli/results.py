@@ -1,0 +1,134 @@
+"""Commands that score, show, publish and explain."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landslide_dist.cli.app import Cluster, Config, PrintConfig, Set, app, load_config
+from landslide_dist.errors import ConfigError
+
+
+@app.command()
+def evaluate(
+    config: Config, set_: Set = None, cluster: Cluster = None, print_config: PrintConfig = False
+) -> None:
+    """Score the maps and write metrics.json."""
+    run_config = load_config(config, set_, cluster, print_config)
+    from landslide_dist.stages.evaluate import evaluate as stage
+
+    stage(run_config)
+
+
+@app.command()
+def report(
+    configs: Annotated[
+        list[Path],
+        typer.Argument(metavar="CONFIG...", help="YAML file of the run, or of runs to compare."),
+    ],
+    set_: Set = None,
+    cluster: Cluster = None,
+    print_config: PrintConfig = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the page goes, instead of the first run's folder.")
+    ] = None,
+) -> None:
+    """Write the self-contained report.html; of several runs, comparison.html."""
+    run_configs = [load_config(config, set_, cluster, print_config) for config in configs]
+    if len(run_configs) == 1:
+        from landslide_dist.stages.report import report as stage
+
+        stage(run_configs[0], output=output)
+    else:
+        from landslide_dist.stages.compare import compare
+
+        compare(run_configs, output)
+
+
+@app.command()
+def view(
+    config: Config,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0: any free.")] = 5006,
+    open_: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in your browser.")
+    ] = False,
+) -> None:
+    """Look at the map of the run in a browser."""
+    run_config = load_config(config, set_, None, print_config)
+    from landslide_dist.stages.view import view as stage
+
+    stage(run_config, host, port, open_)
+
+
+@app.command()
+def export(
+    config: Config,
+    model: Annotated[str, typer.Option("--model", help="Which model.", show_default=False)],
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Only torch, onnx or stac; may be repeated."),
+    ] = None,
+) -> None:
+    """Publish a model: torch.export, ONNX, and STAC items of the model and its map."""
+    run_config = load_config(config, set_, None, print_config)
+    from landslide_dist.stages.export import FORMATS
+    from landslide_dist.stages.export import export as stage
+
+    stage(run_config, model, format_ or FORMATS)
+
+
+@app.command()
+def explain(
+    config: Config,
+    model: Annotated[str, typer.Option("--model", help="Which model.", show_default=False)],
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Only gradients, grad-cam or importance; may be repeated."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="Explain this window, in the cube's CRS."),
+    ] = None,
+    centre: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y", help="Or a square around; by default the most landslides."),
+    ] = None,
+    side_m: Annotated[float, typer.Option(help="Side of that square.", min=1)] = 2000,
+    at: Annotated[str | None, typer.Option(metavar="X,Y", help="Explain this pixel alone.")] = None,
+    level: Annotated[
+        list[int] | None, typer.Option(help="Level of Grad-CAM, 0 the finest; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Of the integrated gradients.", min=1)] = 32,
+    part: Annotated[str, typer.Option(help="Part that importance is measured on.")] = "validation",
+    repeats: Annotated[int, typer.Option(help="Times that inputs are permuted.", min=1)] = 5,
+    patches: Annotated[int, typer.Option(help="Patches that are scored at most.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the permutations.", min=0)] = 0,
+) -> None:
+    """Explain a model: integrated gradients, Grad-CAM, permutation importance."""
+    run_config = load_config(config, set_, None, print_config)
+    from landslide_dist.inference.importance import Shuffling
+    from landslide_dist.stages.explain import explain as stage
+    from landslide_dist.stages.place import Place, numbers
+
+    bounds = numbers("--window", window, 4)
+    if bounds is not None and centre is not None:
+        raise ConfigError("give --window or --centre, not both")
+    stage(
+        run_config,
+        model,
+        Place(bounds, numbers("--centre", centre, 2), side_m, numbers("--at", at, 2)),
+        method,
+        level or (0, -1),
+        steps,
+        part,
+        Shuffling(repeats, seed, max_patches=patches),
+    )

@@ -1,0 +1,45 @@
+"""Commands that run all stages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landslide_dist.cli.app import (
+    Cluster,
+    Config,
+    Overwrite,
+    PrintConfig,
+    Set,
+    app,
+    load_config,
+    shown,
+)
+
+
+@app.command()
+def run(
+    config: Config,
+    set_: Set = None,
+    cluster: Cluster = None,
+    print_config: PrintConfig = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """All stages, skipping what is up to date."""
+    run_config = load_config(config, set_, cluster, print_config)
+    from landslide_dist.stages.run import run as stage
+
+    stage(run_config, overwrite)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    set_: Set = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """The whole pipeline on a made-up region whose landslide probability is known."""
+    from landslide_dist.stages.demo import demo as stage
+    from landslide_dist.stages.demo import demo_config
+
+    stage(shown(demo_config(folder, set_ or ()), print_config))
