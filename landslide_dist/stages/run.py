@@ -23,7 +23,8 @@ def run(config: RunConfig, overwrite: bool = False) -> None:
     derive(config)
     split(config)
     train(config)
+    # Processes that training has started draw the maps together as well.
+    predict(config)
     if not is_first_rank():
         return
-    predict(config)
     report(config, evaluate(config))

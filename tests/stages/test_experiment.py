@@ -117,7 +117,7 @@ def check_against_whole_maps(run, summary):
             reader = ZarrReader(dict.fromkeys(names, location) | {"split": context.split_location})
             whole = Window(0, 0, *context.grid.shape)
             labels = reader.read(whole, ("landslide", "split"))
-            predictor = TiledPredictor.of(model, reader, config.predict)
+            predictor = TiledPredictor.of_model(model, reader, config.predict)
             probability = predictor.probability(whole).astype(np.float64)
             for part, value in (("test", 2), ("train", 0)):
                 mine = labels["split"] == value

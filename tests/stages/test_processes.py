@@ -20,7 +20,7 @@ def test_a_run_of_two_processes_has_the_scores_of_one(command_line, smoke):
         overrides = [word for setting in settings for word in ("--set", setting)]
         done = command_line("run", config, *overrides)
         assert done.stderr.count("lacnn    epoch 1/1") == 1
-        assert done.stdout.count("best") == 1
+        assert done.stdout.count("scores of the labelled pixels") == 1
         done = command_line("experiment", config, *overrides)
         assert done.stdout.count("Test and training error") == 1
         scores[processes] = [
