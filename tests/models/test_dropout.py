@@ -1,5 +1,7 @@
 """Dropout by the keys of samples."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,3 +39,18 @@ def test_nothing_is_dropped_in_evaluation():
     dropout.keys = torch.tensor([1])
     features = torch.rand(1, 8, 2, 2)
     assert dropout(features) is features
+
+
+def test_a_model_drops_by_the_keys_of_its_batch_however_it_is_cut(region, make):
+    model = make(kind="cnn", widths=(4, 6, 8), dropout=0.4).train()
+    cores = [(0, 0, 16, 16), (16, 16, 16, 16), (0, 0, 16, 16)]
+    batch = replace(region.cut(cores, 8), key=torch.tensor([5, 6, 5]))
+    with torch.no_grad():
+        together = model(batch)
+        torch.manual_seed(1)
+        apart = torch.cat([model(piece) for piece in batch.micro_batches(1)])
+    torch.testing.assert_close(apart, together)
+    torch.testing.assert_close(together[0], together[2])
+    with torch.no_grad():
+        other = model(replace(batch, key=torch.tensor([7, 8, 9])))
+    assert not torch.allclose(other, together)
