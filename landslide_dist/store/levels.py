@@ -18,7 +18,7 @@ from landslide_dist.kernels.reduction import halved
 from landslide_dist.store import cube
 
 #: How two by two pixels become one; see :mod:`landslide_dist.store.pyramid`.
-Reduction = Literal["mean", "mode", "sample"]
+Reduction = Literal["mean", "mode", "sample", "clear"]
 #: Longer side of the coarsest level at most: about one screen.
 SCREEN_PX = 512
 
@@ -37,7 +37,8 @@ class Pyramid:
 
     Attributes:
         location: Zarr group of the levels above 0.
-        rasters: Level 0; of ``sample`` the first says which pixels are valid.
+        rasters: Level 0; of ``sample`` the first says which pixels are valid; of ``clear`` there
+            are two, images and where they are clear.
         reduction: How two by two pixels become one.
         grid: Of level 0.
     """

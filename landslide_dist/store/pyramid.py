@@ -14,6 +14,8 @@ How two by two pixels become one:
 ``sample``  the first pixel that is valid in the first of the rasters; of all rasters the same
             pixel. A label and the probability predicted for it stay together, so that what is seen
             from afar is a sample of single pixels, whatever the threshold.
+``clear``   of images the mean of the pixels that are clear: clouds do not brighten what is seen
+            from afar. A pixel is clear where any of the four is.
 """
 
 import hashlib
@@ -51,7 +53,7 @@ from landslide_dist.store.lock import Lock, hold
 STORAGE = StorageConfig(chunk_px=256, shard_px=1024)
 #: Counted up whenever the same source would give other levels.
 _VERSION = 1
-_RESAMPLING = {"mean": "average", "mode": "mode", "sample": "nearest"}
+_RESAMPLING = {"mean": "average", "mode": "mode", "sample": "nearest", "clear": "average"}
 _CONVENTION = {
     "uuid": "d35379db-88df-4056-af3a-620245f8e347",
     "name": "multiscales",
@@ -129,6 +131,8 @@ class ReduceBlock:
             return [kernel.halve_mean(v, n) for v, n in zip(inputs, nodata, strict=True)]
         if self.pyramid.reduction == "mode":
             return [kernel.halve_mode(v, int(n)) for v, n in zip(inputs, nodata, strict=True)]
+        if self.pyramid.reduction == "clear":
+            return _halve_clear(inputs[0], inputs[1], *nodata)
         valid = inputs[0] != nodata[0] if nodata[0] == nodata[0] else ~np.isnan(inputs[0])
         choice = kernel.first_valid(valid.reshape(-1, *valid.shape[-2:]).any(axis=0))
         return [kernel.pick(v, choice, n) for v, n in zip(inputs, nodata, strict=True)]
@@ -141,6 +145,14 @@ class ReduceBlock:
 
     def _rasters(self, level: int) -> list[Raster]:
         return [self.pyramid.raster(index, level) for index in range(len(self.pyramid.rasters))]
+
+
+def _halve_clear(
+    images: NDArray[Any], clear: NDArray[Any], nodata: float, masked: float
+) -> list[NDArray[Any]]:
+    """Mean of the clear pixels of each image, ``(time, band, y, x)``; where any is clear."""
+    shown = np.where((clear != masked)[:, None], images, images.dtype.type(nodata))
+    return [kernel.halve_mean(shown, nodata), kernel.halve_mode(clear, int(masked))]
 
 
 def _build_level(
@@ -199,7 +211,8 @@ def _variable(raster: Raster, reduction: Reduction) -> Variable:
     title = str(attributes.get("long_name", raster.variable))
     units = str(attributes.get("units", "1"))
     flags = flags_of(attributes)
-    if reduction == "mean":
+    # A mask of images stays one.
+    if reduction == "mean" or (reduction == "clear" and not flags):
         title = f"share of {title}s" if flags else title
         return Variable(raster.variable, "float32", np.nan, units, title, leading)
     dtype = decoded_dtype(array).name

@@ -2,7 +2,9 @@
 
 ``layers``   what can be shown, how it is coloured by default
 ``window``   which level and which window of it a screen needs, and their values
-``paint``    values -> colours
+``palette``  colours of bytes
+``paint``    values -> bytes and their palette
+``pictures`` what is sent to the browser, and when
 ``legend``   what the colours mean, HTML
 ``readout``  the values of one pixel, and the uphill points it looks at
 ``controls`` the panel beside the map

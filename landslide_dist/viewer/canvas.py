@@ -1,10 +1,8 @@
 """The map itself: two pictures, one over the other, scale bar, and the marks of a click."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from bokeh.events import Reset, Tap
 from bokeh.models import (
     BasicTickFormatter,
@@ -19,36 +17,18 @@ from bokeh.models import (
 )
 from bokeh.models.annotations import ScaleBar
 from bokeh.plotting import figure
-from numpy.typing import NDArray
 
 from landslide_dist import colours
 from landslide_dist.grid import Grid
-from landslide_dist.viewer.layers import Layer
-from landslide_dist.viewer.paint import Style, packed, paint
+from landslide_dist.viewer.pictures import Drawn, Slot
 from landslide_dist.viewer.readout import Readout
-from landslide_dist.viewer.window import Extract, View, read_view
+from landslide_dist.viewer.window import View
 
 #: What a map is drawn for until the browser has said how large its window is.
 FIRST_SIZE_PX = (1000, 700)
 #: Zoomed in furthest, the map's height is this many pixels of the raster.
 FEWEST_PIXELS = 12
 _NO_MARKS: dict[str, list[Any]] = {"x0": [], "y0": [], "x1": [], "y1": [], "label": []}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A layer as it goes to the browser."""
-
-    layer: Layer
-    extract: Extract
-    style: Style
-    image: NDArray[np.uint32]
-
-
-def draw(layer: Layer, view: View, style: Style) -> Drawn:
-    """Read and colour what a view shows of a layer."""
-    extract = read_view(layer, view)
-    return Drawn(layer, extract, style, packed(paint(layer, extract, style)))
 
 
 class Canvas:
@@ -67,7 +47,7 @@ class Canvas:
         self._fitted = False
         # Bokeh's models declare their properties at run time.
         self.figure: Any = _figure(grid)
-        self._base, self._overlay = self._image("ground"), self._image("layer")
+        self._base, self._overlay = Slot(self.figure, "ground"), Slot(self.figure, "layer")
         self._pixel = ColumnDataSource({"x": [], "y": []})
         self._lines = ColumnDataSource(dict(_NO_MARKS))
         self._add_marks()
@@ -102,15 +82,15 @@ class Canvas:
             self.figure.on_change(side, on_size)
 
     def show(self, base: Drawn | None, overlay: Drawn | None) -> None:
-        """Put pictures on the map."""
-        self._base.data_source.data = _columns(base)
-        self._overlay.data_source.data = _columns(overlay)
+        """Put pictures on the map; those that are there are not sent again."""
+        self._base.show(base)
+        self._overlay.show(overlay)
         top = overlay or base
         self.figure.title.text = top.layer.title if top else " "
 
     def fade(self, opacity: float) -> None:
         """How much the overlay hides of the ground."""
-        self._overlay.glyph.global_alpha = opacity
+        self._overlay.fade(opacity)
 
     def mark(self, readout: Readout | None) -> None:
         """Show the clicked pixel and the points it looks up to; nothing outside the region."""
@@ -123,12 +103,6 @@ class Canvas:
             "y1": [point.y for point in points],
             "label": [f"{point.distance}: {point.rise_m:+.0f} m" for point in points],
         }
-
-    def _image(self, name: str) -> Any:
-        source = ColumnDataSource(_columns(None))
-        return self.figure.image_rgba(
-            "image", x="x", y="y", dw="dw", dh="dh", source=source, name=name
-        )
 
     def _add_marks(self) -> None:
         for colour, width in (("white", 5), (colours.INK, 2)):
@@ -214,13 +188,3 @@ def _range(start: float, end: float, grid: Grid) -> Range1d:
         max_interval=8 * grid.pixel_m * max(grid.shape),
     )  # fmt: skip
     return made
-
-
-def _columns(drawn: Drawn | None) -> dict[str, list[Any]]:
-    if drawn is None or not drawn.image.size:
-        return {"image": [], "x": [], "y": [], "dw": [], "dh": []}
-    left, bottom, right, top = drawn.extract.bounds
-    return {
-        "image": [drawn.image], "x": [left], "y": [bottom], "dw": [right - left],
-        "dh": [top - bottom],
-    }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -20,18 +19,25 @@ from landslide_dist.store.levels import (
     flags_of,
 )
 from landslide_dist.store.location import open_group
+from landslide_dist.viewer.palette import (
+    DIRECTION,
+    GREY,
+    RELIEF,
+    SEQUENTIAL,
+    SLOPE,
+    class_colours,
+    susceptible,
+)
 
-Kind = Literal["relief", "continuous", "probability", "share", "classes", "direction", "errors"]
+Kind = Literal[
+    "relief", "continuous", "probability", "share", "classes", "direction", "errors", "composite"
+]  # fmt: skip
 #: Headings of the list of layers, in its order.
 GROUPS = ("Terrain", "Maps", "Labels", "Predictions", "Errors", "Images")
-#: Colours of further variables; light is little.
-SEQUENTIAL = ("#f7f4f9", "#d4c3dd", "#c994c7", "#df65b0", "#ce1256", "#67001f")
-SLOPE = ("#fcfdbf", "#feb078", "#f1605d", "#b5367a", "#721f81", "#2d1160")
-#: Shade is not black: what lies over it is to be read.
-RELIEF = ("#2c3038", "#fdfdfb")
-GREY = ("#111111", "#f4f4f4")
-#: North, east, south, west, north.
-DIRECTION = ("#e2d9e2", "#6276ba", "#2f1436", "#b0595a", "#e2d9e2")
+
+
+REFLECTANCE, VALID = "reflectance", "valid"
+RGB = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,10 @@ class Layer:
         title: What users read.
         group: Heading it stands under.
         kind: How values become colours.
-        pyramid: Where its values are; of errors: label, probability, part.
+        pyramid: Where its values are; of errors: label, probability, part; of images: their
+            reflectance, and where it is clear.
         leading: Index of the leading dimensions, e.g. of the looking distance.
+        bands: Of a composite: which bands are red, green and blue.
         units: Of the values.
         colours: From low to high.
         classes: Code -> name and colour.
@@ -67,6 +75,7 @@ class Layer:
     kind: Kind
     pyramid: Pyramid
     leading: tuple[int, ...] = ()
+    bands: tuple[int, ...] = ()
     units: str = ""
     colours: tuple[str, ...] = ()
     classes: Mapping[int, Flag] = field(default_factory=dict, hash=False)
@@ -150,9 +159,7 @@ def _of_variable(
             colours=colours.SUSCEPTIBILITY,
         )  # fmt: skip
     elif array.ndim > 2:
-        yield from _images(
-            raster, array, pyramid("mode" if "flag_values" in attributes else "mean")
-        )
+        yield from _images(raster, array, view)
     elif "flag_values" in attributes:
         yield Layer(name, title, "Maps", "classes", pyramid("mode"), classes=_flags(attributes))
     else:
@@ -169,25 +176,58 @@ def _directions(raster: Raster, pyramid: Pyramid) -> Iterator[Layer]:
     for index, (distance, radius) in enumerate(zip(distances, radii, strict=True)):
         yield Layer(
             f"uphill {distance:g}", f"Uphill direction, {distance:g} m", "Terrain", "direction",
-            pyramid, (index,), "°", DIRECTION, radius_px=radius,
+            pyramid, (index,), units="°", colours=DIRECTION, radius_px=radius,
         )  # fmt: skip
 
 
-def _images(raster: Raster, array: zarr.Array[Any], pyramid: Pyramid) -> Iterator[Layer]:
-    group = open_group(raster.location)
+def _images(raster: Raster, array: zarr.Array[Any], view: Callable[[str], str]) -> Iterator[Layer]:
+    """Composites of the three colours where there are such bands, then each plane by itself."""
+    group, attributes = open_group(raster.location), array.attrs.asdict()
+    classes = _flags(attributes)
+    pyramid = _image_pyramid(raster, view, "mode" if classes else "mean")
     names = [
-        [str(v) for v in coordinate(group, dim)] if dim in group else [str(i) for i in range(size)]
+        _step_names(group, size) if dim == "time" else _names(group, dim, size)
         for dim, size in zip(dimensions(array)[:-2], array.shape[:-2], strict=True)
     ]
+    if raster.variable == REFLECTANCE and set(RGB) <= set(names[1]):
+        bands = tuple(names[1].index(band) for band in RGB)
+        for step, name in enumerate(names[0]):
+            yield Layer(
+                f"composite {name}", f"RGB composite, {name}", "Images", "composite", pyramid,
+                (step,), bands, str(attributes.get("units", "")),
+            )  # fmt: skip
     for index in np.ndindex(*array.shape[:-2]):
-        words = [names[axis][i] for axis, i in enumerate(index)]
-        key = " ".join([raster.variable, *words])
-        attributes = array.attrs.asdict()
-        classes = _flags(attributes)
+        key = " ".join([raster.variable, *(names[axis][i] for axis, i in enumerate(index))])
         yield Layer(
             key, key.capitalize(), "Images", "classes" if classes else "continuous", pyramid,
-            tuple(index), str(attributes.get("units", "")), GREY, classes,
+            tuple(index), units=str(attributes.get("units", "")), colours=GREY, classes=classes,
         )  # fmt: skip
+
+
+def _image_pyramid(raster: Raster, view: Callable[[str], str], reduction: Reduction) -> Pyramid:
+    """Of reflectance: the mean of what is clear, where the cube tells."""
+    rasters = [raster]
+    if raster.variable == REFLECTANCE and VALID in open_group(raster.location):
+        rasters, reduction = [raster, Raster(raster.location, VALID)], "clear"
+    return Pyramid.of(view(raster.variable), rasters, reduction)
+
+
+def _step_names(group: zarr.Group, size: int) -> list[str]:
+    """Dates of images, with what they are to the event: two may be of one day."""
+    dates = _names(group, "time", size)
+    if "role" not in group or "pair" not in group:
+        return dates
+    roles, pairs = coordinate(group, "role"), coordinate(group, "pair")
+    several = len(set(pairs)) > 1
+    return [
+        f"{date} {role}" + (f" {pair}" if several else "")
+        for date, role, pair in zip(dates, roles, pairs, strict=True)
+    ]
+
+
+def _names(group: zarr.Group, dim: str, size: int) -> list[str]:
+    """Values of a dimension's coordinate, or their numbers."""
+    return [str(v) for v in coordinate(group, dim)] if dim in group else list(map(str, range(size)))
 
 
 def _predicted(name: str, prediction: Prediction, view: Callable[[str], str]) -> Iterator[Layer]:
@@ -217,16 +257,6 @@ def _class_flags(attributes: Mapping[str, Any]) -> dict[int, Flag]:
     names.pop(int(attributes.get("nodata", -1)), None)
     coloured = zip(names.items(), susceptible(len(names)), strict=True)
     return {code: Flag(name, colour) for (code, name), colour in coloured}
-
-
-def susceptible(number: int) -> tuple[str, ...]:
-    """Colours of so many susceptibility classes, from the least to the most."""
-    stops = [[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in colours.SUSCEPTIBILITY]
-    mixed = [
-        [round(float(np.interp(place, range(len(stops)), c))) for c in zip(*stops, strict=True)]
-        for place in np.linspace(0.5, len(stops) - 1, number)
-    ]
-    return tuple("#" + "".join(f"{channel:02x}" for channel in colour) for colour in mixed)
 
 
 def _parts(location: str, parts: Mapping[str, frozenset[int]], view: Callable[[str], str]) -> Layer:
@@ -267,20 +297,3 @@ def _flags(attributes: Mapping[str, Any]) -> dict[int, Flag]:
     known = [code for code in names if code != attributes.get("nodata")]
     coloured = dict(zip(known, class_colours(len(known)), strict=True))
     return {code: Flag(name, coloured.get(code, colours.OTHER)) for code, name in names.items()}
-
-
-@cache
-def class_colours(number: int) -> tuple[str, ...]:
-    """The report's colours for classes, then darker and lighter ones of the same hues."""
-    shades = [
-        "#" + "".join(f"{_shade(int(c[i : i + 2], 16), factor):02x}" for i in (1, 3, 5))
-        for factor in (1.0, 0.7, 1.5, 0.5, 1.25, 0.85)
-        for c in colours.CLASSES
-    ]
-    return tuple((shades * (1 + number // len(shades)))[:number])
-
-
-def _shade(channel: int, factor: float) -> int:
-    if factor <= 1:
-        return round(channel * factor)
-    return round(255 - (255 - channel) / factor**2)

@@ -7,12 +7,13 @@ from html import escape
 import numpy as np
 
 from landslide_dist import colours
-from landslide_dist.viewer.layers import Layer
+from landslide_dist.viewer.layers import RGB, Layer
 from landslide_dist.viewer.paint import Style, class_colours, class_names, outcomes
 from landslide_dist.viewer.window import Extract
 
 #: Classes that a legend names; the rest of what is in sight is counted.
 MAX_CLASSES = 14
+COMPOSITE_COLOURS = ("#d33a2c", "#3a9b4b", "#2f6fd0")
 
 
 def legend(layer: Layer, extract: Extract, style: Style) -> str:
@@ -20,6 +21,8 @@ def legend(layer: Layer, extract: Extract, style: Style) -> str:
     if layer.kind == "relief":
         return ""
     head = f"<b>{escape(layer.title)}</b>"
+    if layer.kind == "composite":
+        return head + _swatches(_stretched(layer, style)) + f'<p class="note">{_COMPOSITE}</p>'
     if layer.kind == "probability" and style.thresholds:
         return head + _swatches(_class_rows(style))
     if layer.kind == "share":
@@ -32,6 +35,15 @@ def legend(layer: Layer, extract: Extract, style: Style) -> str:
     if layer.kind == "direction":
         return head + _bar(layer.colours, ["N", "E", "S", "W", "N"])
     return head + _bar(layer.colours, _ticks(layer, style))
+
+
+_COMPOSITE = "Each from the 2nd to the 98th percentile. What is not clear is left out."
+
+
+def _stretched(layer: Layer, style: Style) -> list[tuple[str, str]]:
+    units = "" if layer.units in ("", "1") else f" x {layer.units}"
+    named = zip(COMPOSITE_COLOURS, RGB, style.stretch, strict=True)
+    return [(c, f"{name}: {low:.0f} – {high:.0f}{units}") for c, name, (low, high) in named]
 
 
 def _ticks(layer: Layer, style: Style) -> list[str]:

@@ -14,13 +14,14 @@ from bokeh.layouts import row
 from landslide_dist.errors import LandslideDistError
 from landslide_dist.grid import Grid
 from landslide_dist.progress import console
-from landslide_dist.viewer.canvas import Canvas, Drawn, draw
+from landslide_dist.viewer.canvas import Canvas
 from landslide_dist.viewer.controls import Controls, Defaults
 from landslide_dist.viewer.layers import Layer
 from landslide_dist.viewer.legend import legend
 from landslide_dist.viewer.paint import Style
+from landslide_dist.viewer.pictures import Drawn, draw
 from landslide_dist.viewer.readout import Readout, read_pixel
-from landslide_dist.viewer.window import View
+from landslide_dist.viewer.window import View, in_sight
 
 #: Pause after a movement before the picture is read anew: one for a whole turn of the wheel.
 PAUSE_MS = 120
@@ -55,6 +56,7 @@ class MapPage:
     def __init__(self, document: Document, atlas: Atlas):
         self._document, self._atlas = document, atlas
         self._is_due = self._is_busy = self._is_outdated = False
+        self._shown: Pictures = (None, None)
         self.canvas = Canvas(atlas.grid)
         self.controls = Controls(
             atlas.title, atlas.layers, atlas.parts, atlas.defaults, self._draw_soon,
@@ -68,17 +70,20 @@ class MapPage:
 
     def draw(self) -> Pictures:
         """What the chosen layers show where the map stands now."""
-        return _draw(self.canvas.view, *self._chosen())
+        return _draw(self.canvas.view, self._shown, *self._chosen())
 
     def _chosen(self) -> tuple[tuple[Layer, Style] | None, ...]:
         chosen = self.controls.base_layer, self.controls.overlay_layer
         return tuple((layer, self.controls.style(layer)) if layer else None for layer in chosen)
 
     def _show(self, drawn: Pictures) -> None:
+        self._shown = drawn
         self.canvas.show(*drawn)
         top = drawn[1] or drawn[0]
         if top is not None:
-            self.controls.legend.text = legend(top.layer, top.extract, top.style)
+            self.controls.legend.text = legend(
+                top.layer, in_sight(top.extract, self.canvas.view), top.style
+            )
             self.controls.status.text = _status(top)
 
     def _draw_soon(self) -> None:
@@ -93,7 +98,8 @@ class MapPage:
             self._is_outdated = True
             return
         self._is_busy = True
-        self._in_background(partial(_draw, self.canvas.view, *self._chosen()), self._drawn)
+        work = partial(_draw, self.canvas.view, self._shown, *self._chosen())
+        self._in_background(work, self._drawn)
 
     def _drawn(self, drawn: Pictures | None) -> None:
         self._is_busy = False
@@ -132,13 +138,12 @@ class MapPage:
         self.controls.status.text = f"<p><b>This could not be read:</b> {escape(reason)}</p>"
 
 
-def _draw(
-    view: View, base: tuple[Layer, Style] | None, overlay: tuple[Layer, Style] | None
-) -> Pictures:
-    return (
-        draw(base[0], view, base[1]) if base else None,
-        draw(overlay[0], view, overlay[1]) if overlay else None,
+def _draw(view: View, shown: Pictures, *chosen: tuple[Layer, Style] | None) -> Pictures:
+    base, overlay = (
+        draw(one[0], view, one[1], before) if one else None
+        for one, before in zip(chosen, shown, strict=True)
     )
+    return base, overlay
 
 
 def _status(drawn: Drawn) -> str:

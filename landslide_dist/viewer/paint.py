@@ -1,22 +1,22 @@
-"""Values -> colours: arrays of RGBA bytes."""
+"""Values -> one byte a pixel and the palette of it; of composites, colours themselves."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landslide_dist.schema import UNLABELLED
-from landslide_dist.viewer.layers import Layer, susceptible
+from landslide_dist.viewer import palette
+from landslide_dist.viewer.layers import Layer
+from landslide_dist.viewer.palette import Palette
 from landslide_dist.viewer.window import Extract, read_overview
 
 #: Names of susceptibility classes, from the least to the most.
 CLASS_NAMES = ("very low", "low", "moderate", "high", "very high")
 #: Shares of the area below the thresholds that are proposed.
 CLASS_SHARES = (0.5, 0.75, 0.9, 0.97)
-#: Faintest landslide: the share of a pixel's labels is the rest of the opacity.
-FAINTEST = 0.35
-
-Rgba = NDArray[np.uint8]
+#: Shares of the values below which a scale begins and ends.
+SCALE_SHARES = (0.02, 0.98)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Style:
         thresholds: Class borders of a probability; empty for a continuous scale.
         threshold: Of errors: probability from which a landslide is predicted.
         parts: Of errors: the values of ``split`` that are shown.
+        stretch: Of a composite: darkest and brightest value of red, green, blue.
     """
 
     low: float = 0.0
@@ -38,6 +39,20 @@ class Style:
     thresholds: tuple[float, ...] = ()
     threshold: float = 0.5
     parts: frozenset[int] = frozenset({0, 1, 2})
+    stretch: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture, ``(y, x)``.
+
+    Attributes:
+        pixels: Bytes that a palette explains, or RGBA in one number each.
+        palette: Colour of each byte; None of RGBA.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint32]
+    palette: Palette | None = None
 
 
 def default_style(layer: Layer) -> Style:
@@ -46,19 +61,26 @@ def default_style(layer: Layer) -> Style:
         return Style(0.0, 360.0)
     if layer.kind == "errors":
         return Style(threshold=layer.threshold)
-    if layer.kind not in ("continuous", "probability"):
+    if layer.kind not in ("continuous", "probability", "composite"):
         return Style()
-    values = read_overview(layer).values[0]
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return Style()
-    low, high = (float(v) for v in np.quantile(finite, (0.02, 0.98)))
-    if layer.kind == "continuous":
-        return Style(low, high if high > low else low + 1.0)
+    bands = read_overview(layer).values
+    if layer.kind == "composite":
+        return Style(stretch=tuple(_scale(band[np.isfinite(band)]) for band in bands))
+    finite = bands[0][np.isfinite(bands[0])]
+    if layer.kind == "continuous" or not finite.size:
+        return Style(*_scale(finite))
     top = float(np.quantile(finite, 0.995))
     bottom = max(float(np.quantile(finite, 0.05)), top / 300, 1e-6)
     # Probabilities of one map differ by orders of magnitude.
     return Style(_rounded(bottom), _rounded(max(top, 1.5 * bottom)), is_log=True)
+
+
+def _scale(finite: NDArray[np.floating]) -> tuple[float, float]:
+    """From where to where most of the values lie."""
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.quantile(finite, SCALE_SHARES))
+    return low, high if high > low else low + 1.0
 
 
 def proposed_thresholds(layer: Layer) -> tuple[float, ...]:
@@ -77,62 +99,54 @@ def _rounded(value: float) -> float:
     return float(f"{value:.2g}")
 
 
-def paint(layer: Layer, extract: Extract, style: Style) -> Rgba:
-    """Colours of a layer.
-
-    Returns:
-        ``(y, x, 4)`` uint8, transparent where there is nothing to show.
-    """
+def paint(layer: Layer, extract: Extract, style: Style) -> Painted:
+    """What the browser draws of a layer; transparent where there is nothing to show."""
     values = extract.values[0]
+    if layer.kind == "composite":
+        return Painted(_composite(extract.values, style.stretch))
     if layer.kind == "relief":
-        return ramp(layer.colours, values, Style())
+        return Painted(steps(values, Style()), palette.ramp(layer.colours))
     if layer.kind == "share":
-        return _shares(values, layer.colours[0])
+        some = np.where(values > 0, values, np.nan)
+        return Painted(steps(some, Style()), palette.fading(layer.colours[0]))
     if layer.kind == "classes":
-        return by_code(values, {code: flag.colour for code, flag in layer.classes.items()})
+        return Painted(values.astype(np.uint8, casting="safe"), _palette_of(layer))
     if layer.kind == "errors":
-        codes = outcomes(extract, style)
-        return by_code(codes, {code: flag.colour for code, flag in layer.classes.items()})
+        return Painted(outcomes(extract, style), _palette_of(layer))
     if layer.kind == "probability" and style.thresholds:
-        return by_code(classed(values, style.thresholds), dict(enumerate(class_colours(style))))
-    return ramp(layer.colours, values, style)
+        classes = palette.by_code(dict(enumerate(class_colours(style))))
+        return Painted(classed(values, style.thresholds), classes)
+    return Painted(steps(values, style), palette.ramp(layer.colours))
 
 
-def ramp(stops: tuple[str, ...], values: NDArray[np.floating], style: Style) -> Rgba:
-    """Colours between the stops, evenly spaced from low to high."""
-    table = np.stack(
-        [
-            np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(stops)), channel)
-            for channel in np.array([rgb(stop) for stop in stops], dtype=np.float64).T
-        ],
-        axis=1,
-    )
+def _palette_of(layer: Layer) -> Palette:
+    return palette.by_code({code: flag.colour for code, flag in layer.classes.items()})
+
+
+def steps(values: NDArray[np.floating], style: Style) -> NDArray[np.uint8]:
+    """Place of each value between low and high, :data:`palette.NOTHING` where there is none."""
     finite = np.isfinite(values)
-    out = np.zeros((*values.shape, 4), dtype=np.uint8)
-    out[..., :3] = np.rint(table).astype(np.uint8)[_positions(values, finite, style)]
-    out[~finite] = 0
-    out[finite, 3] = 255
-    return out
-
-
-def _positions(
-    values: NDArray[np.floating], finite: NDArray[np.bool_], style: Style
-) -> NDArray[np.uint8]:
     low, high = style.low, style.high
-    filled = np.where(finite, values, low)
+    filled = np.where(finite, values, np.float32(low))
     if style.is_log:
         low = max(low, 1e-9)
         filled, low, high = np.log(np.maximum(filled, 1e-9)), np.log(low), np.log(max(high, 1e-9))
     share = (filled - low) / (high - low if high > low else 1.0)
-    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    place = 1 + np.rint(palette.STEPS * np.clip(share, 0, 1))
+    return np.where(finite, place, palette.NOTHING).astype(np.uint8)
 
 
-def by_code(codes: NDArray[np.integer], palette: dict[int, str]) -> Rgba:
-    """The colour of each code; others are transparent."""
-    table = np.zeros((1 + int(np.iinfo(codes.dtype).max), 4), dtype=np.uint8)
-    for code, colour in palette.items():
-        table[code] = (*rgb(colour), 255)
-    return np.asarray(table[codes])
+def _composite(
+    bands: tuple[NDArray[np.floating], ...], stretch: tuple[tuple[float, float], ...]
+) -> NDArray[np.uint32]:
+    """Red, green, blue and opacity in one number, as the browser takes them."""
+    out = np.zeros((*bands[0].shape, 4), dtype=np.uint8)
+    for channel, (band, (low, high)) in enumerate(zip(bands, stretch, strict=True)):
+        share = np.clip((np.nan_to_num(band) - low) / (high - low), 0, 1)
+        out[..., channel] = np.rint(255 * share)
+    out[..., 3] = 255
+    out[~np.isfinite(bands[0])] = 0
+    return out.view(np.uint32)[..., 0]
 
 
 def classed(probability: NDArray[np.floating], thresholds: tuple[float, ...]) -> NDArray[np.uint8]:
@@ -144,7 +158,7 @@ def classed(probability: NDArray[np.floating], thresholds: tuple[float, ...]) ->
 
 def class_colours(style: Style) -> tuple[str, ...]:
     """Colours of the classes between the thresholds."""
-    return susceptible(len(style.thresholds) + 1)
+    return palette.susceptible(len(style.thresholds) + 1)
 
 
 def class_names(style: Style) -> tuple[str, ...]:
@@ -159,26 +173,3 @@ def outcomes(extract: Extract, style: Style) -> NDArray[np.uint8]:
     shown = np.isfinite(label) & np.isfinite(probability) & np.isin(part, sorted(style.parts))
     codes = 2 * (label == 1).astype(np.uint8) + (probability >= style.threshold).astype(np.uint8)
     return np.where(shown, codes, UNLABELLED).astype(np.uint8)
-
-
-def _shares(values: NDArray[np.floating], colour: str) -> Rgba:
-    out = np.zeros((*values.shape, 4), dtype=np.uint8)
-    some = np.nan_to_num(values) > 0
-    out[some, :3] = rgb(colour)
-    out[some, 3] = np.rint(255 * (FAINTEST + (1 - FAINTEST) * values[some])).astype(np.uint8)
-    return out
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Red, green, blue of ``#rrggbb``."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def with_range(style: Style, low: float, high: float) -> Style:
-    """The style with another colour range; an empty one is left as it is."""
-    return replace(style, low=low, high=high) if high > low else style
-
-
-def packed(colours_: Rgba) -> NDArray[np.uint32]:
-    """One number a pixel, the lowest row first, as the browser draws it."""
-    return np.ascontiguousarray(colours_[::-1]).view(np.uint32)[..., 0]

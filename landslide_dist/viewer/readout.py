@@ -12,7 +12,7 @@ from landslide_dist.kernels.rings import ring_offsets
 from landslide_dist.schema import UNLABELLED
 from landslide_dist.viewer.layers import Layer
 from landslide_dist.viewer.paint import Style, outcomes
-from landslide_dist.viewer.window import Extract, read_plane
+from landslide_dist.viewer.window import Extract, read_plane, values_of
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_pixel(layers: Sequence[Layer], grid: Grid, x: float, y: float) -> Reado
     centre = float(grid.x[column]), float(grid.y[row])
     values, uphill = [], []
     for layer in layers:
-        if layer.kind == "relief":
+        if layer.kind in ("relief", "composite"):
             continue
         if layer.kind == "direction":
             point = _uphill(layer, grid, pixel)
@@ -80,8 +80,7 @@ def read_pixel(layers: Sequence[Layer], grid: Grid, x: float, y: float) -> Reado
 
 
 def _text(layer: Layer, grid: Grid, pixel: Window) -> str:
-    rasters = layer.pyramid.rasters
-    planes = tuple(read_plane(raster, layer.leading, pixel) for raster in rasters)
+    planes = values_of(layer, 0, pixel)
     value = planes[0][0, 0]
     if layer.kind == "errors":
         style = Style(threshold=layer.threshold, parts=frozenset(range(UNLABELLED)))

@@ -1,6 +1,6 @@
 """Which pixels a screen needs: the level that fits it, the window of it, and their values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, floor, log2
 from typing import Any
@@ -66,10 +66,40 @@ class Extract:
         return self.grid.window_bounds(self.window)
 
 
-def read_view(layer: Layer, view: View) -> Extract:
-    """What a layer shows in a view; at most :data:`MAX_PIXELS`."""
+def read_view(layer: Layer, view: View, before: Extract | None = None) -> Extract:
+    """What a layer shows in a view; at most :data:`MAX_PIXELS`.
+
+    Args:
+        layer: The layer.
+        view: What the screen shows.
+        before: Of the same layer; it is given back where it holds all that the view needs.
+    """
     level, window = place(layer, view)
-    return Extract(level, window, layer.pyramid.level_grid(level), _values(layer, level, window))
+    grid = layer.pyramid.level_grid(level)
+    if before is not None and before.level == level and _holds(before, view):
+        return before
+    return Extract(level, window, grid, values_of(layer, level, window))
+
+
+def _holds(extract: Extract, view: View) -> bool:
+    """Whether an extract has every pixel of a view; not of one beyond the raster."""
+    inside, there = window_of(extract.grid, view, 0.0), extract.window
+    return (
+        inside.height * inside.width > 0
+        and there.y0 <= inside.y0 and there.x0 <= inside.x0
+        and inside.y1 <= there.y1 and inside.x1 <= there.x1
+    )  # fmt: skip
+
+
+def in_sight(extract: Extract, view: View) -> Extract:
+    """The part of an extract that a view shows, without its margin."""
+    there = extract.window
+    seen = window_of(extract.grid, view, 0.0)
+    y0, x0 = max(seen.y0, there.y0), max(seen.x0, there.x0)
+    height, width = min(seen.y1, there.y1) - y0, min(seen.x1, there.x1) - x0
+    window = Window(y0, x0, max(0, height), max(0, width))
+    inside = window.relative_to(there).slices
+    return replace(extract, window=window, values=tuple(v[inside] for v in extract.values))
 
 
 def read_overview(layer: Layer) -> Extract:
@@ -77,7 +107,7 @@ def read_overview(layer: Layer) -> Extract:
     level = layer.pyramid.num_levels - 1
     grid = layer.pyramid.level_grid(level)
     window = Window(0, 0, *grid.shape)
-    return Extract(level, window, grid, _values(layer, level, window))
+    return Extract(level, window, grid, values_of(layer, level, window))
 
 
 def place(layer: Layer, view: View) -> tuple[int, Window]:
@@ -93,9 +123,9 @@ def place(layer: Layer, view: View) -> tuple[int, Window]:
     return level, window
 
 
-def window_of(grid: Grid, view: View) -> Window:
+def window_of(grid: Grid, view: View, margin: float = MARGIN) -> Window:
     """Pixels of a grid that a view and its margin touch; of no size where there are none."""
-    margin_x, margin_y = MARGIN * (view.right - view.left), MARGIN * (view.top - view.bottom)
+    margin_x, margin_y = margin * (view.right - view.left), margin * (view.top - view.bottom)
     left, top = grid.transform.c, grid.transform.f
     x0 = floor((view.left - margin_x - left) / grid.pixel_m)
     x1 = ceil((view.right + margin_x - left) / grid.pixel_m)
@@ -104,11 +134,14 @@ def window_of(grid: Grid, view: View) -> Window:
     return Window(y0, x0, y1 - y0, x1 - x0).clip(grid.shape)
 
 
-def _values(layer: Layer, level: int, window: Window) -> tuple[NDArray[Any], ...]:
+def values_of(layer: Layer, level: int, window: Window) -> tuple[NDArray[Any], ...]:
+    """Values of a layer in a window of a level, as :class:`Extract` has them."""
     if not (window.height and window.width):
-        return tuple(np.empty((0, 0), np.float32) for _ in layer.pyramid.rasters)
+        return tuple(np.empty((0, 0), np.float32) for _ in layer.bands or layer.pyramid.rasters)
     if layer.kind == "relief":
         return (_relief(layer, level, window),)
+    if layer.pyramid.reduction == "clear" or layer.kind == "composite":
+        return _clear_planes(layer, level, window)
     values = tuple(
         read_plane(layer.pyramid.raster(index, level), layer.leading, window)
         for index in range(len(layer.pyramid.rasters))
@@ -116,6 +149,19 @@ def _values(layer: Layer, level: int, window: Window) -> tuple[NDArray[Any], ...
     if layer.kind == "direction":
         return (directions(values[0], layer.radius_px),)
     return values
+
+
+def _clear_planes(layer: Layer, level: int, window: Window) -> tuple[NDArray[np.float32], ...]:
+    """Bands of an image, NaN where it is not clear."""
+    pyramid, step = layer.pyramid, layer.leading[:1]
+    indices = [(*step, band) for band in layer.bands] or [layer.leading]
+    planes = [read_plane(pyramid.raster(0, level), index, window) for index in indices]
+    hidden = ~np.isfinite(planes).all(axis=0)
+    if pyramid.reduction == "clear":
+        hidden |= read_plane(pyramid.raster(1, level), step, window) != 1
+    for plane in planes:
+        plane[hidden] = np.nan
+    return tuple(planes)
 
 
 def read_plane(raster: Raster, leading: tuple[int, ...], window: Window) -> NDArray[Any]:

@@ -52,11 +52,15 @@ def region(tmp_path_factory):
     good = (1 / (1 + np.exp(-logit - 0.5 * random.normal(size=GRID.shape)))).astype(np.float32)
     good[np.isnan(elevation)] = np.nan
     lithology = schema.categorical("lithology", {1: "clay", 2: "granite"})
-    reflectance = random.integers(1, 4000, (2, 1, *GRID.shape)).astype(np.uint16)
+    reflectance = random.integers(1, 4000, (2, 3, *GRID.shape)).astype(np.uint16)
+    clear = (random.random((2, *GRID.shape)) < 0.7).astype(np.uint8)
+    clear[1, :100, :90] = 0
+    reflectance[1, :, :100, :90] = 60_000
     arrays = {
         "elevation": elevation, "slope": padded_slope(elevation), "landslide": landslide,
         "lithology": ((x // 40) % 3).astype(np.uint8), "split": split, "good": good,
         "uphill": uphill_indices(elevation, (3, 10), np.dtype("uint8")),
+        "reflectance": reflectance, "valid": clear,
     }  # fmt: skip
     location, split_location = str(root / "cube.zarr"), str(root / "split.zarr")
     write(
@@ -64,9 +68,13 @@ def region(tmp_path_factory):
         [
             (schema.ELEVATION, elevation), (schema.SLOPE, arrays["slope"]),
             (schema.uphill(2, "uint8"), arrays["uphill"]), (lithology, arrays["lithology"]),
-            (schema.LANDSLIDE, landslide), (schema.reflectance(2, 1), reflectance),
+            (schema.LANDSLIDE, landslide), (schema.reflectance(2, 3), reflectance),
+            (schema.valid(2), clear),
         ],
-        {"distance": [30, 100], "time": ["2024-01-01", "2024-02-01"], "band": ["red"]},
+        {
+            "distance": [30, 100], "time": ["2024-01-01", "2024-02-01"], "role": ["pre", "post"],
+            "pair": [0, 0], "band": ["blue", "green", "red"],
+        },
     )  # fmt: skip
     write(split_location, [(schema.SPLIT, split)])
     classes = schema.susceptibility_class([0.2, 0.6])

@@ -1,13 +1,22 @@
 """The real command and a real browser: what users see, from the first paint to a click."""
 
+import asyncio
 import re
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from landslide_dist.viewer.canvas import Canvas
+from landslide_dist.viewer.pictures import draw
+from landslide_dist.viewer.server import start, url_of
 
 from ..services.chromium import browser, find_chromium
 from ..stages.conftest import SMOKE, CommandLine, command_line_environment
@@ -19,6 +28,13 @@ PAINTED = """
 (() => { const d = Bokeh.documents[0]; const images = d.get_model_by_name("layer").data_source.data;
   return images.image.length == 1 && d.is_idle })()
 """
+TITLE = 'Bokeh.documents[0].get_model_by_name("map").title.text'
+EDGES = """
+(() => { const m = Bokeh.documents[0].get_model_by_name("map");
+  return {left: m.x_range.start, right: m.x_range.end, bottom: m.y_range.start,
+          top: m.y_range.end, width_px: m.inner_width, height_px: m.inner_height} })()
+"""
+LAYER = 'Bokeh.documents[0].get_model_by_name("layer").data_source.data'
 STATUS = 'Bokeh.documents[0].get_model_by_name("status").text'
 
 
@@ -158,14 +174,19 @@ def test_zoom_reads_a_finer_level_and_pan_another_window(page, viewed):
     page.wait_for(f'{STATUS}.includes("every pixel")')
     settle(page)
     near = page.screenshot(viewed.folder / "near.png")
-    left = page.evaluate('Bokeh.documents[0].get_model_by_name("layer").data_source.data.x[0]')
-    page.drag(x, y, x + 200, y + 50)
-    page.wait_for(f'Bokeh.documents[0].get_model_by_name("layer").data_source.data.x[0] != {left}')
+    left = page.evaluate(f"{LAYER}.x[0]")
+    page.drag(x, y, x + 60, y + 15)
     settle(page)
+    # A short way: the margin of what was read holds it.
+    assert page.evaluate(f"{LAYER}.x[0]") == left
     assert page.screenshot(viewed.folder / "panned.png") != near
     for _ in range(12):
         page.wheel(x, y, 3)
     page.wait_for(f'{STATUS}.includes("level 1")')
+    settle(page)
+    for _ in range(8):
+        page.wheel(x - 300, y, -3)
+    page.wait_for(f'{STATUS}.includes("every pixel") && {LAYER}.x[0] != {left}')
 
 
 def test_pixels_are_square(page):
@@ -200,9 +221,73 @@ def test_tabs_have_states_of_their_own(page, tabs, viewed):
     other.wait_for(PAINTED)
     choose(other, "overlay", "slope")
     settle(other)
-    title = 'Bokeh.documents[0].get_model_by_name("map").title.text'
-    assert other.evaluate(title) == "Slope"
-    assert page.evaluate(title) == "Landslide probability, llr"
+    assert other.evaluate(TITLE) == "Slope"
+    assert page.evaluate(TITLE) == "Landslide probability, llr"
+
+
+@contextmanager
+def served(atlas):
+    """The address of a map that a thread of this process serves."""
+    ready, found = threading.Event(), []
+
+    def serve():
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        server = start(atlas, "127.0.0.1", 0)
+        found.extend((url_of("127.0.0.1", server.port), server))
+        ready.set()
+        server.io_loop.start()
+        server.stop()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert ready.wait(60)
+    try:
+        yield found[0]
+    finally:
+        found[1].io_loop.add_callback(found[1].io_loop.stop)
+        thread.join(30)
+
+
+def colours_of(page, name):
+    """What the browser made of a picture, ``(y, x, 4)``, north up."""
+    rows, columns, values = page.evaluate(
+        f"""(() => {{ const view = [...Bokeh.index.all_views()].find(v => v.model.name == "{name}");
+             const made = view.glyph.image_data[0], context = made.getContext("2d");
+             return [made.height, made.width,
+                     [...context.getImageData(0, 0, made.width, made.height).data]] }})()"""
+    )
+    return np.array(values, np.uint8).reshape(rows, columns, 4)[::-1]
+
+
+def test_the_browser_colours_bytes_as_the_palette_says(region, tabs, tmp_path):
+    page = tabs()
+    with served(region.atlas) as url:
+        page.navigate(url)
+        page.wait_for(PAINTED)
+        settle(page)
+        for key, name in (("lithology", "layer"), ("landslide", "layer"), ("slope", "layer"),
+                          ("composite 2024-02-01 post", "layer rgb")):  # fmt: skip
+            choose(page, "overlay", key)
+            page.wait_for(f'{TITLE} == "{region.layers[key].title}"')
+            settle(page)
+            page.screenshot(tmp_path / f"{key.replace(' ', '_')}.png")
+            view = Canvas(region.grid).view
+            view = replace(view, **page.evaluate(EDGES))
+            drawn = draw(region.layers[key], view, region.atlas.defaults.style(region.layers[key]))
+            painted, found = drawn.painted, colours_of(page, name)
+            if painted.palette is None:
+                expected = painted.pixels[..., None].view(np.uint8)
+            else:
+                table = [[int(f"{c:f<9}"[i : i + 2], 16) for i in (1, 3, 5, 7)]
+                         for c in painted.palette]  # fmt: skip
+                expected = np.array(table, np.uint8)[painted.pixels]
+            assert len(np.unique(expected.reshape(-1, 4), axis=0)) > 1
+            # A canvas keeps colours multiplied by their opacity.
+            np.testing.assert_array_equal(found[..., 3], expected[..., 3])
+            solid = expected[..., 3] == 255
+            # The panel rounds a scale to three digits: a step of its colours at most.
+            np.testing.assert_allclose(found[solid].astype(int), expected[solid], atol=4)
+    assert page.complaints == []
 
 
 def test_a_run_without_a_cube_is_one_clear_line(tmp_path):

@@ -1,7 +1,9 @@
 import socket
 
+import numpy as np
 import pytest
 from bokeh.document import Document
+from bokeh.document.events import ColumnDataChangedEvent
 
 from landslide_dist.errors import ConfigError
 from landslide_dist.viewer.controls import numbers
@@ -37,11 +39,11 @@ def test_a_chosen_layer_brings_its_own_controls(page):
 
 def test_choices_reach_the_picture(page):
     controls = page.controls
-    before = page.draw()[1].image
+    before = page.draw()[1].painted.pixels
     controls.in_classes.active = [0]
     classes = page.draw()[1]
     assert len(classes.style.thresholds) == 4
-    assert (classes.image != before).any()
+    assert (classes.painted.pixels != before).any()
     controls.borders.value = "0.5"
     assert page.draw()[1].style.thresholds == (0.5,)
     controls.overlay.value = "errors good"
@@ -54,6 +56,60 @@ def test_choices_reach_the_picture(page):
     assert (page.draw()[1].style.low, page.draw()[1].style.high) == (700.0, 750.0)
     controls.high.value = 600.0  # not a range: the scale that fits is kept
     assert page.draw()[1].style.high != 600.0
+
+
+def sent(page):
+    """A counter of the bytes of pictures that go to the browser from now on."""
+    events = []
+    page._document.on_change(events.append)
+
+    def count():
+        filled = [event.model for event in events if isinstance(event, ColumnDataChangedEvent)]
+        # What a source holds now: a palette's change empties it on the way.
+        return sum(i.nbytes for source in set(filled) for i in source.data.get("image", ()))
+
+    return count
+
+
+def test_a_pixel_is_one_byte_for_each_layer(page):
+    drawn = page.draw()
+    assert [one.painted.pixels.dtype for one in drawn] == [np.uint8, np.uint8]
+    count = sent(page)
+    page.canvas.show(*drawn)
+    assert count() == 0  # it is there already
+    page.canvas.show(None, None)
+    page.canvas.show(*drawn)
+    assert count() == sum(one.extract.window.height * one.extract.window.width for one in drawn)
+
+
+def test_only_what_changed_is_sent(page):
+    count = sent(page)
+    page.controls.opacity.value = 0.3
+    page._show(page.draw())
+    assert count() == 0
+    page.controls.high.value = 0.9  # of the upper layer: the ground is left alone
+    page._show(page.draw())
+    after_scale = count()
+    assert after_scale == page.draw()[1].painted.pixels.size
+    x = page.canvas.figure.x_range
+    step = (x.end - x.start) / 50
+    x.update(start=x.start + step, end=x.end - step)  # within the margin, at the same level
+    page._show(page.draw())
+    assert count() == after_scale
+
+
+def test_a_composite_is_drawn_by_itself_and_masked(page, region):
+    page.controls.overlay.value = "composite 2024-02-01 post"
+    page._show(page.draw())
+    shown = {
+        name: page.canvas.figure.select_one({"name": name}).data_source.data["image"]
+        for name in ("ground", "ground rgb", "layer", "layer rgb")
+    }
+    assert [len(images) for images in shown.values()] == [1, 0, 0, 1]
+    assert shown["layer rgb"][0].dtype == np.uint32
+    page.controls.overlay.value = "slope"
+    page._show(page.draw())
+    assert not page.canvas.figure.select_one({"name": "layer rgb"}).data_source.data["image"]
 
 
 def test_two_tabs_do_not_share_their_choices(page, region):

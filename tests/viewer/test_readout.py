@@ -53,4 +53,10 @@ def test_where_there_is_nothing_it_says_so(region):
     assert values["Elevation"] == "no data"
     assert values["Uphill direction, 30 m"] == "none"
     assert dict(click(region, 5, 5).values)["Errors, good"] == "not labelled"
+    band = "Reflectance 2024-02-01 post red"
+    assert dict(click(region, 50, 50).values)[band] == "no data"  # not clear
+    (row, *_), (column, *_) = np.nonzero(region.arrays["valid"][1])
+    seen = dict(click(region, row, column).values)
+    assert seen[band].startswith(f"{region.arrays['reflectance'][1, 2, row, column]:.4g}"[:3])
+    assert not any("composite" in title for title in seen)
     assert read_pixel([], region.grid, 0.0, 0.0) is None

@@ -10,7 +10,7 @@ from landslide_dist.store import levels
 from landslide_dist.store.levels import Pyramid, Raster
 from landslide_dist.viewer import window
 from landslide_dist.viewer.layers import Layer
-from landslide_dist.viewer.window import View, place, read_view
+from landslide_dist.viewer.window import View, in_sight, place, read_view
 
 VENETO = Grid.from_bounds("EPSG:32632", 10, (600000, 5000000, 795000, 5210050))
 
@@ -53,6 +53,46 @@ def test_the_picture_covers_the_view(region):
     assert bottom <= view.bottom
     assert right >= view.right
     assert top >= view.top
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_clear_pixels_alone_are_seen_from_afar(region, level):
+    layer = region.layers["composite 2024-02-01 post"]
+    extract = read_view(layer, view_of(region.grid, 10 * 2**level, x=0.35, y=0.55))
+    assert extract.level == level
+    clear = region.arrays["valid"][1] == 1
+    assert not clear.all()
+    for band, values in zip((2, 1, 0), extract.values, strict=True):
+        whole = region.arrays["reflectance"][1, band].astype(np.float32)
+        whole[~clear] = np.nan
+        for _ in range(level):
+            whole = reduction.halve_mean(whole, np.nan)
+        np.testing.assert_array_equal(values, whole[extract.window.slices])
+    assert not np.isfinite(extract.values[0]).all()
+    single = read_view(
+        region.layers["reflectance 2024-02-01 post green"],
+        view_of(region.grid, 10 * 2**level, x=0.35, y=0.55),
+    )
+    np.testing.assert_array_equal(single.values[0], extract.values[1])
+
+
+def test_what_is_there_is_not_read_again(region):
+    layer = region.layers["elevation"]
+    first = read_view(layer, view_of(region.grid, 10))
+    for step, x, kept in ((10, 0.41, True), (8, 0.4, True), (10, 0.45, False), (20, 0.4, False),
+                          (10, 9.0, False)):  # fmt: skip
+        again = read_view(layer, view_of(region.grid, step, x=x), first)
+        assert (again is first) == kept, (step, x)
+
+
+def test_the_legend_is_of_what_is_in_sight(region):
+    wide = read_view(region.layers["lithology"], view_of(region.grid, 10))
+    near = view_of(region.grid, 2)
+    seen = in_sight(wide, near)
+    direct = window.window_of(region.grid, near, 0.0)
+    assert seen.window == direct != wide.window
+    np.testing.assert_array_equal(seen.values[0], region.arrays["lithology"][direct.slices])
+    assert in_sight(wide, view_of(region.grid, 10, x=9)).values[0].size == 0
 
 
 def test_beyond_the_region_there_is_nothing(region):
