@@ -15,7 +15,7 @@ from landslide_dist.kernels.rates import area_under
 from landslide_dist.kernels.scores import Curve, ScoreCounts
 
 Scores = Mapping[str, ModelScores]
-Place = Literal["best", "upper right", "lower right"]
+Place = Literal["best", "upper right", "lower right", "lower left"]
 #: Width and height of a picture: half a page, or a phone, with letters that can be read.
 SIZE_IN = (4.8, 4.4)
 #: Points of a drawn curve; more than pixels across serve nobody.
@@ -65,8 +65,9 @@ def reliability_figure(scores: Scores, part: str) -> bytes:
         for name, model in scores.items()
         if part in model.counts
     }
-    low, high = _log_limits([v for b in bins.values() for v in (b.predicted, b.observed)])
-    axes.plot([low, high], [low, high], color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
+    low, high = reliability_axes(
+        axes, [v for b in bins.values() for v in (b.predicted, b.observed)]
+    )
     for name, line in line_styles(bins).items():
         predicted, observed = (np.clip(v, low, high) for v in bins[name][:2])
         ece = kernel.expected_calibration_error(
@@ -79,12 +80,23 @@ def reliability_figure(scores: Scores, part: str) -> bytes:
             predicted[none], observed[none], "o", markersize=4.5, markerfacecolor="white",
             markeredgecolor=line["color"], zorder=5, clip_on=False,
         )  # fmt: skip
+    legend(axes, "calibration error", "best")
+    return png(figure)
+
+
+def reliability_axes(axes: Axes, values: list[NDArray[np.float64]]) -> tuple[float, float]:
+    """Logarithmic axes in per cent that hold the values, and the diagonal.
+
+    Returns:
+        Least and greatest value of both axes; what is below is to be drawn at the edge.
+    """
+    low, high = _log_limits(values)
+    axes.plot([low, high], [low, high], color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)))
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
         axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
-    legend(axes, "calibration error", "best")
-    return png(figure)
+    return low, high
 
 
 def rate_figure(scores: Scores, part: str) -> bytes:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from landslide_dist import __version__
 from landslide_dist.evaluation import figures, maps, sections
+from landslide_dist.evaluation.calibration_figure import calibration_figure
 from landslide_dist.evaluation.class_figures import class_figure, class_map
 from landslide_dist.evaluation.comparison import compare_models
 from landslide_dist.evaluation.difference_figure import difference_figure
@@ -62,6 +63,7 @@ def render_report(
     parts: Mapping[str, frozenset[int]],
     audit: SplitAudit,
     config_yaml: str,
+    calibrations: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """The page as HTML text without any outside resource.
 
@@ -74,6 +76,7 @@ def render_report(
         parts: ``SplitConfig.parts()``.
         audit: What the parts see of each other.
         config_yaml: The whole configuration.
+        calibrations: Calibrated model -> its ``calibration.json``.
     """
     best = best_model(scores)
     inputs = cast("list[dict[str, Any]]", open_group(cube_location).attrs["source"])
@@ -112,6 +115,8 @@ def render_report(
             ),
         ],
         curves=_curves(scores),
+        calibration_table=sections.calibration_table(calibrations) if calibrations else None,
+        calibration_figures=_calibrations(calibrations),
         class_maps=_class_maps(scores[best], best, cube_location, predictions[best]),
         class_figures=[
             Picture(
@@ -173,6 +178,13 @@ def _curves(scores: Mapping[str, ModelScores]) -> list[Picture]:
             "The same on training pixels: how well a model has learnt what it was shown.",
             figures.rate_figure(scores, "train"),
         ),
+    ]
+
+
+def _calibrations(calibrations: Mapping[str, Mapping[str, Any]]) -> list[Picture]:
+    return [
+        Picture(name, sections.calibration_caption(found), calibration_figure(name, found))
+        for name, found in calibrations.items()
     ]
 
 

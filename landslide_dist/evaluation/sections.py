@@ -1,4 +1,4 @@
-"""Tables of the report, as rows of text: comparison of models, susceptibility classes, strata."""
+"""Tables of the report, as rows of text: comparison of models, calibration, classes, strata."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ METHOD_NAMES = {
     "quantiles": "quantiles of the landslides",
     "natural_breaks": "natural breaks",
 }
+_WHEN = ("before", "after")
 #: A table of more rows is folded.
 LONG_ROWS = 8
 _SCORES = (("NLL", "nll"), ("AUC", "auc"), ("AP", "ap"), ("Brier", "brier"), ("ECE", "ece"),
@@ -100,6 +101,33 @@ def strata_tables(metrics: Mapping[str, Any], model: str) -> list[TextTable]:
             title = division.replace("_", " ")
             tables.append(TextTable(title, (title, *headings[1:]), rows))
     return tables
+
+
+def calibration_table(calibrations: Mapping[str, Mapping[str, Any]]) -> TextTable:
+    """A row a model: its temperature, and validation scores before and after."""
+    scores = (("NLL", "nll"), ("Brier", "brier"), ("ECE", "ece"))
+    return TextTable(
+        "Temperatures",
+        ("model", "temperature", "pixels", *(f"{h}, {w}" for h, _ in scores for w in _WHEN)),
+        [
+            [
+                name,
+                number(found["temperature"]),
+                f"{found['num_pixels']:,}",
+                *(number(found[when][key], 4) for _, key in scores for when in _WHEN),
+            ]
+            for name, found in calibrations.items()
+        ],
+    )
+
+
+def calibration_caption(calibration: Mapping[str, Any]) -> str:
+    """What a figure of a calibration shows."""
+    before, after = (number(calibration[when]["ece"], 4) for when in _WHEN)
+    return (
+        f"Temperature {number(calibration['temperature'])}; calibration error (ECE) on the "
+        f"validation part {before} before, {after} after."
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -1,6 +1,8 @@
 """``report``: one self-contained page of scores, maps and provenance."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.load import to_yaml
@@ -37,7 +39,16 @@ def report(
         parts=config.split.parts(),
         audit=audit_of(context),
         config_yaml=to_yaml(config),
+        calibrations=_calibrations(context),
     )
     place = output or paths.report
     write_whole(place, page)
     console.print(f"report: {place}")
+
+
+def _calibrations(context: RunContext) -> dict[str, dict[str, Any]]:
+    """Of the models whose maps are calibrated, what ``predict`` wrote."""
+    if not context.config.predict.calibrated:
+        return {}
+    files = {name: Path(context.paths.calibration(name)) for name in context.config.models}
+    return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}

@@ -8,6 +8,9 @@ import pytest
 from landslide_dist import schema
 from landslide_dist.config.cube import StorageConfig
 from landslide_dist.grid import Grid
+from landslide_dist.kernels import scores as kernel
+from landslide_dist.kernels.calibration import at_temperature, fit_temperature
+from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.kernels.terrain import slope
 from landslide_dist.kernels.uphill import uphill_indices
 from landslide_dist.store import cube
@@ -78,3 +81,27 @@ def make_run(tmp_path):
 @pytest.fixture
 def write_variable():
     return write
+
+
+@pytest.fixture
+def calibration():
+    """A ``calibration.json`` as ``predict`` writes it, of a model that was too sure of itself."""
+    random = np.random.default_rng(3)
+    logit = random.normal(-2.5, 1.2, 60_000)
+    landslide = (random.random(logit.size) < 1 / (1 + np.exp(-logit))).astype(np.uint8)
+    before = ScoreCounts.from_block(1 / (1 + np.exp(-1.8 * logit)), landslide)
+    temperature = fit_temperature(before)
+
+    def scores_of(counts):
+        curve = kernel.reliability(counts)._asdict()
+        return {
+            "nll": kernel.nll(counts), "brier": kernel.brier(counts),
+            "ece": kernel.expected_calibration_error(counts),
+            "reliability": {key: values.tolist() for key, values in curve.items()},
+        }  # fmt: skip
+
+    after = at_temperature(before, temperature)
+    return {
+        "temperature": temperature, "num_pixels": before.num_labelled,
+        "before": scores_of(before), "after": scores_of(after),
+    }  # fmt: skip

@@ -82,12 +82,12 @@ def scores(run):
 
 
 @pytest.fixture
-def pages(run, scores):
+def pages(run, scores, calibration):
     audit = SplitAudit(40, (Sight("test", "train", 100, 25, 3),))
     long = "a: " + "x" * 300 + "\n"
     report = render_report(
         "a-rather-long-name-of-a-run-of-the-Eastern-Alps-2024", scores, run.cube, run.split,
-        run.predictions, run.parts, audit, long,
+        run.predictions, run.parts, audit, long, {"good": calibration},
     )  # fmt: skip
     made_of = {"run": {"made_of": {"cube": "1", "split": "s", "parts": {}}}}
     metrics = json.loads(json.dumps(made_of | to_metrics(scores)))

@@ -1,3 +1,4 @@
+import copy
 import io
 import re
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from matplotlib.image import imread
 
 from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.evaluation import figures, maps
+from landslide_dist.evaluation.calibration_figure import calibration_figure
 from landslide_dist.evaluation.class_figures import class_figure, class_map
 from landslide_dist.evaluation.comparison import compare_models
 from landslide_dist.evaluation.difference_figure import difference_figure
@@ -32,6 +34,9 @@ def scores(run):
     return score_predictions(run.cube, run.split, run.predictions, run.parts, config)
 
 
+AUDIT = SplitAudit(40, (Sight("test", "train", 100, 25, 3),))
+
+
 def pixels(png):
     return imread(io.BytesIO(png), format="png")
 
@@ -41,7 +46,7 @@ def test_the_page_is_whole_and_self_contained(run, scores):
         40, (Sight("test", "train", 100, 25, 3), Sight("test", "validation", 9, 0, None))
     )
     page = render_report(
-        "a <title>", scores, run.cube, run.split, run.predictions, run.parts, audit, "name: x"
+        "a <title>", scores, run.cube, run.split, run.predictions, run.parts, audit, "name: x", {}
     )  # fmt: skip
     HTMLParser().feed(page)
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
@@ -54,7 +59,38 @@ def test_the_page_is_whole_and_self_contained(run, scores):
     for text in ("granite", "15–25°", "very high", "natural breaks", "less good", "better in"):
         assert text in page
     assert "None" not in page
+    assert "temperature" not in page.lower()  # no model is calibrated
     assert "nan" not in re.sub('base64,[^"]*', "", page)
+
+
+def test_the_page_tells_what_calibration_did(run, scores, calibration):
+    page = render_report(
+        "x", scores, run.cube, run.split, run.predictions, run.parts, AUDIT, "name: x",
+        {"good": calibration},
+    )  # fmt: skip
+    section = page[page.index("Calibration by temperature") : page.index("Susceptibility classes,")]
+    assert section.count("data:image/webp;base64,") == 1
+    found = re.findall(r"<td>(.*?)</td>", section)
+    before, after = calibration["before"], calibration["after"]
+    scored = [when[key] for key in ("nll", "brier", "ece") for when in (before, after)]
+    assert found == [
+        "good", f"{calibration['temperature']:.3f}", "60,000", *(f"{v:.4f}" for v in scored),
+    ]  # fmt: skip
+    (caption,) = re.findall("<figcaption>(.*?)</figcaption>", section)
+    numbers = [float(number) for number in re.findall(r"\d+\.\d+", caption)]
+    expected = [calibration["temperature"], before["ece"], after["ece"]]
+    assert numbers == pytest.approx(expected, abs=5e-4)
+    assert before["ece"] > 2 * after["ece"]  # what is shown is worth showing
+
+
+def test_the_curves_of_a_calibration_are_those_of_the_file(calibration):
+    whole = pixels(calibration_figure("good", calibration))
+    for when in ("before", "after"):
+        other = copy.deepcopy(calibration)
+        other[when]["reliability"]["observed"][7] *= 1.5
+        assert not np.array_equal(whole, pixels(calibration_figure("good", other)))
+    for change in ({"temperature": 3.0}, {"after": calibration["after"] | {"ece": 0.5}}):
+        assert not np.array_equal(whole, pixels(calibration_figure("good", calibration | change)))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +127,7 @@ def test_partition_map_has_a_colour_for_each_part(run):
     assert all(hue.mean() > 0.05 for hue in hues)
 
 
-def all_figures(run, scores):
+def all_figures(run, scores, calibration):
     yield figures.roc_figure(scores, "test")
     yield figures.precision_recall_figure(scores, "test")
     yield figures.reliability_figure(scores, "test")
@@ -104,10 +140,11 @@ def all_figures(run, scores):
     yield maps.partition_map(run.cube, run.split, run.parts)
     yield _panel(run.cube, run.predictions)
     yield maps.terrain_overview(run.cube)
+    yield calibration_figure("good", calibration)
 
 
-def test_nothing_is_cut_off_at_the_edge_of_a_picture(run, scores):
-    for number, figure in enumerate(all_figures(run, scores)):
+def test_nothing_is_cut_off_at_the_edge_of_a_picture(run, scores, calibration):
+    for number, figure in enumerate(all_figures(run, scores, calibration)):
         picture = pixels(figure)[..., :3]
         for edge in (picture[:3], picture[-3:], picture[:, :3], picture[:, -3:]):
             assert (edge == 1).all(), f"figure {number}"
