@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from landslide_dist.config.base import Config
 from landslide_dist.config.categories import Categories, inspire
 from landslide_dist.config.imagery import ReflectanceConfig
+from landslide_dist.config.synthetic import SyntheticEvent
 
 Resampling = Literal["nearest", "mode", "bilinear", "average"]
 
@@ -77,7 +78,10 @@ class PointsSource(Config):
 
 
 class SyntheticSource(Config):
-    """A made-up region whose landslide probability is known exactly; see sources.synthetic."""
+    """A made-up region: one whose landslide probability is known exactly, or one with images.
+
+    See sources.synthetic and, with ``event``, sources.synthetic_event.
+    """
 
     seed: int = Field(0, description="two seeds are two regions")
     height: int = Field(1024, ge=32, description="rows")
@@ -85,7 +89,11 @@ class SyntheticSource(Config):
     pixel_m: float = Field(10.0, gt=0, description="pixel size, metres")
     base_rate: float = Field(0.1, gt=0, lt=1, description="about the share of landslide pixels")
     inventory: Literal["pixels", "polygons"] = Field(
-        "pixels", description="independent draws per pixel, or landslide polygons"
+        "pixels",
+        description="independent draws per pixel, or landslide polygons; an event has polygons",
+    )
+    event: SyntheticEvent | None = Field(
+        None, description="images of a landslide event instead of maps and a known probability"
     )
 
 

@@ -18,6 +18,7 @@ from landslide_dist.sources.protocol import BlockSource
 
 if TYPE_CHECKING:
     from landslide_dist.sources.imagery import Imagery
+    from landslide_dist.sources.synthetic_event import SyntheticImagery
 
 __all__ = ["BlockSource", "open_imagery", "open_sources", "target_grid"]
 
@@ -68,14 +69,19 @@ def open_sources(config: RunConfig, grid: Grid) -> dict[str, BlockSource]:
     return opened if region is None else opened | {"landslide": region}
 
 
-def open_imagery(config: RunConfig, grid: Grid) -> "Imagery | None":
-    """The images of a run, their scenes found and chosen; None if it has none.
+def open_imagery(config: RunConfig, grid: Grid) -> "Imagery | SyntheticImagery | None":
+    """The images of a run, their scenes found and chosen, or made up; None if it has none.
 
     Raises:
         ConfigError: An offset of reflectance is not known.
         DataError: A file is missing or broken; no acquisition lies in an image's window, on the
             grid, or is clear enough.
     """
+    synthetic = config.sources.synthetic
+    if synthetic is not None and synthetic.event is not None:
+        from landslide_dist.sources.synthetic_event import synthetic_imagery
+
+        return synthetic_imagery(synthetic)
     if config.sources.reflectance is None:
         return None
     from landslide_dist.sources.imagery import open_images

@@ -1,5 +1,8 @@
 """A made-up region whose landslide probability is known: terrain, maps, landslides, the truth.
 
+Or, with an event, terrain and its landslides alone (:mod:`~landslide_dist.sources.synthetic_event`
+makes them, and the images).
+
 Terrain and maps are pure functions of seed and pixel (:mod:`~landslide_dist.sources.fractal`,
 :mod:`~landslide_dist.sources.geology`), and so are the probability
 (:mod:`~landslide_dist.sources.hazard`) and the draws, given the raster's edges and the constant
@@ -26,6 +29,7 @@ from landslide_dist.sources import geology, slides
 from landslide_dist.sources.fractal import elevation, uniform
 from landslide_dist.sources.hazard import log_odds
 from landslide_dist.sources.protocol import BlockSource
+from landslide_dist.sources.synthetic_event import event_makers
 
 CRS = "EPSG:32632"
 #: Upper-left corner, metres.
@@ -73,8 +77,13 @@ def synthetic_sources(config: SyntheticSource) -> dict[str, BlockSource]:
     Raises:
         ConfigError: The pixel size does not tell the looking distances apart.
     """
-    constant = balance(config)
     seed = config.seed
+    if config.event is not None:
+        return {
+            variable.name: SyntheticField(variable, make, seed)
+            for variable, make in event_makers(config)
+        }
+    constant = balance(config)
     makers: list[tuple[Variable, Callable[[Window], NDArray[Any]]]] = [
         (ELEVATION, partial(elevation, seed, config.pixel_m)),
         (_categorical("lithology"), partial(geology.lithology, seed)),

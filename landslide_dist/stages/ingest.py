@@ -18,6 +18,7 @@ from landslide_dist.progress import console
 from landslide_dist.schema import Variable
 from landslide_dist.sources import BlockSource, open_imagery, open_sources, target_grid
 from landslide_dist.sources.imagery import Imagery
+from landslide_dist.sources.synthetic_event import SyntheticImagery
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
@@ -31,7 +32,7 @@ class IngestBlock:
 
     location: str
     sources: Mapping[str, BlockSource]
-    imagery: Imagery | None
+    imagery: Imagery | SyntheticImagery | None
 
     @classmethod
     def of(cls, config: RunConfig, location: str) -> "IngestBlock":
@@ -100,7 +101,7 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
             _check_same(location, fingerprint)
         else:
             delete(location)
-            attributes = _attributes(config, inputs, fingerprint)
+            attributes = _attributes(config, task.sources, inputs, fingerprint)
             task.create_cube(target_grid(config), config.cube.storage, attributes)
         grid = cube.read_grid(location)
         console.print(
@@ -158,7 +159,10 @@ def _check_same(location: str, fingerprint: str) -> None:
 
 
 def _attributes(
-    config: RunConfig, inputs: list[dict[str, Any]], fingerprint: str
+    config: RunConfig,
+    sources: Mapping[str, BlockSource],
+    inputs: list[dict[str, Any]],
+    fingerprint: str,
 ) -> dict[str, Any]:
     """Provenance without any time of the run: the same inputs give the same bytes."""
     return {
@@ -166,7 +170,7 @@ def _attributes(
         "source": inputs,
         "ingest_hash": fingerprint,
         "version": __version__,
-        "categorical": list(config.categories()),
+        "categorical": [name for name in config.categories() if name in sources],
         "continuous": list(config.sources.continuous),
     }
 
