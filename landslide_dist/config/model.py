@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from landslide_dist.config.augment import AugmentConfig
 from landslide_dist.config.base import Config
 
 
@@ -144,10 +145,49 @@ class LACNNConfig(TrainedModel):
     batch_size: int = Field(9, ge=1)
 
 
-ModelConfig = Annotated[
-    NaiveConfig | RandomConfig | LLRConfig | NNConfig | LANNConfig | CNNConfig | LACNNConfig,
-    Field(discriminator="kind"),
-]
+class ResUNetConfig(TrainedModel):
+    """Residual U-Net of event mapping with deep supervision (Prakash et al. 2021)."""
+
+    kind: Literal["resunet"]
+    widths: tuple[int, ...] = Field((32, 64, 128, 256, 512), description="filters of each level")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="share of feature maps dropped in each block; paper: some"
+    )
+    deep_supervision: bool = Field(True, description="the loss sees every block on the way up")
+    output_weight: float = Field(5.0, gt=0, description="of the last layer's loss; others have 1")
+    bce_weight: float = Field(
+        0.2, ge=0, le=1, description="of the cross-entropy; the focal Tversky loss has the rest"
+    )
+    tversky_alpha: float = Field(0.7, gt=0, lt=1, description="of missed landslides; beta: 1 - it")
+    tversky_gamma: float = Field(4 / 3, gt=0, description="above 1: stress on badly mapped tiles")
+    hillshade_sun: Literal["fixed", "turns"] = Field(
+        "fixed", description="the sun of the hillshade when a sample is turned; paper: fixed"
+    )
+    augment: AugmentConfig | None = Field(AugmentConfig(), description="null: none")
+    learning_rate: float = Field(1e-4, gt=0)
+    epochs: int = Field(200, ge=1, description="at most; the paper leaves it to stop_patience")
+    batch_size: int = Field(16, ge=1)
+    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty inside the optimiser")
+    # The rate falls after the epoch that follows this many bad ones: three, as in the paper.
+    plateau_patience: int = Field(2, ge=0)
+    stop_patience: int | None = Field(10, ge=1)
+
+
+class NDVIDifferenceConfig(TrainedModel):
+    """Logistic regression on the change of NDVI: the baseline of event mapping."""
+
+    kind: Literal["ndvi_difference"]
+    learning_rate: float = Field(0.1, gt=0)
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(16, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+SusceptibilityConfig = (
+    NaiveConfig | RandomConfig | LLRConfig | NNConfig | LANNConfig | CNNConfig | LACNNConfig
+)
+EventModelConfig = ResUNetConfig | NDVIDifferenceConfig
+ModelConfig = Annotated[SusceptibilityConfig | EventModelConfig, Field(discriminator="kind")]
 AlignedModel = LANNConfig | LACNNConfig
 FittedModel = LLRConfig | NNConfig | LANNConfig | CNNConfig | LACNNConfig
 
@@ -163,3 +203,8 @@ def paper_models() -> dict[str, ModelConfig]:
         "cnn": CNNConfig(kind="cnn"),
         "lacnn": LACNNConfig(kind="lacnn"),
     }
+
+
+def event_models() -> dict[str, ModelConfig]:
+    """The network of event mapping with its hyper-parameters."""
+    return {"resunet": ResUNetConfig(kind="resunet")}

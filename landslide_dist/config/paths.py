@@ -22,6 +22,10 @@ class RunPaths:
             mode="json", exclude={"test_fold", "validation", "buffer_px"}
         )
         settings |= {"buffer_px": buffer_px, "core_px": config.patches.core_px}
+        if config.patches.stride_px is not None:
+            settings["stride_px"] = config.patches.stride_px
+        if settings["regions"] is None:
+            del settings["regions"]
         return f"{self.run_dir}/splits/{config_hash(settings)}.zarr"
 
     def model_dir(self, model: str) -> str:
@@ -60,6 +64,10 @@ class RunPaths:
     def explain(self, model: str) -> str:
         """Folder of what explains one model."""
         return f"{self.run_dir}/explain/{model}"
+
+    def inventory(self, name: str, suffix: str) -> str:
+        """Landslides of one map, ``gpkg`` or ``geojson``."""
+        return f"{self.run_dir}/inventory/{name}.{suffix}"
 
     def view(self, name: str) -> str:
         """Zarr group of the levels of detail that the viewer draws from."""

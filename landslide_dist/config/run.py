@@ -12,11 +12,14 @@ from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
 from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.config.experiment import ExperimentConfig
+from landslide_dist.config.inventory import InventoryConfig
 from landslide_dist.config.model import (
     AlignedModel,
+    EventModelConfig,
     LLRConfig,
     ModelConfig,
     TrainedModel,
+    event_models,
     paper_models,
 )
 from landslide_dist.config.predict import PredictConfig
@@ -31,7 +34,7 @@ class RunConfig(Config):
     """Everything one run does, from raw files to the report."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="title of the report")
-    task: Literal["susceptibility"] = "susceptibility"
+    task: Literal["susceptibility", "event_mapping"] = "susceptibility"
     run_dir: str = Field(description="local folder of checkpoints, predictions, scores, report")
     cube: CubeConfig
     sources: Sources
@@ -42,9 +45,21 @@ class RunConfig(Config):
     predict: PredictConfig = PredictConfig()
     publish: PublishConfig = PublishConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    inventory: InventoryConfig = InventoryConfig()
     experiment: ExperimentConfig | None = Field(None, description="what `experiment` runs")
     search: SearchConfig | None = Field(None, description="what `search` tries")
     cluster: ClusterConfig | None = Field(None, description="null: threads of this process")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_of_the_task(cls, given: Any) -> Any:
+        """Without ``models`` an event has its own network; it looks at no distance uphill."""
+        if not isinstance(given, dict) or given.get("task") != "event_mapping":
+            return given
+        cube = given.get("cube")
+        if isinstance(cube, dict):
+            cube = {"looking_distances_m": [], **cube}
+        return {"models": event_models(), **given, "cube": cube}
 
     @field_validator("models")
     @classmethod
@@ -66,6 +81,20 @@ class RunConfig(Config):
                 f"split.block_px {block_px} is not a multiple of "
                 f"patches.core_px {self.patches.core_px}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> "RunConfig":
+        is_event = self.task == "event_mapping"
+        for name, model in self.models.items():
+            if isinstance(model, EventModelConfig) != is_event:
+                raise ValueError(f"models.{name}: {model.kind} is not a model of {self.task}")
+        synthetic = self.sources.synthetic
+        made_up = synthetic is not None and synthetic.event is not None
+        if is_event and self.sources.reflectance is None and not made_up:
+            raise ValueError("event_mapping needs images: give sources.reflectance")
+        if not is_event and not self.cube.looking_distances_m:
+            raise ValueError("cube.looking_distances_m is empty; give at least one")
         return self
 
     @model_validator(mode="after")
@@ -101,6 +130,8 @@ class RunConfig(Config):
 
     def categories(self) -> dict[str, Categories]:
         """Code list of every categorical variable, in channel order."""
+        if self.task == "event_mapping":
+            return {}
         if self.sources.synthetic is not None:
             return dict(synthetic())
         if self.sources.published is not None:
