@@ -19,7 +19,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/pip install --quiet --editable '.[bench]'
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
+	for script in benchmarks/bench_*.py; do OMP_WAIT_POLICY=PASSIVE $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
 
 # torch first and by its exact version: a plain "torch" may pull gigabytes of GPU libraries.
 $(READY): pyproject.toml

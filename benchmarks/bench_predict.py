@@ -74,6 +74,9 @@ def main() -> None:
 
 def prepare(folder: Path, shape: tuple[int, int], shard_px: int) -> Path:
     """A synthetic cube and a small locally aligned U-Net, trained for a few steps on a part."""
+    core_px = 256 if shape[0] > 4096 else 64
+    # About a dozen patches: what is measured does not depend on what was learnt.
+    trained = 12 * core_px**2 / (shape[0] * shape[1])
     settings = {
         "name": "predict",
         "run_dir": str(folder / "run"),
@@ -82,8 +85,8 @@ def prepare(folder: Path, shape: tuple[int, int], shard_px: int) -> Path:
             "storage": {"chunk_px": min(256, shard_px), "shard_px": shard_px},
         },
         "sources": {"synthetic": {"seed": 1, "height": shape[0], "width": shape[1]}},
-        "split": {"fractions": [0.04, 0.02, 0.94]},
-        "patches": {"core_px": 256 if shape[0] > 4096 else 64, "oversample": 1},
+        "split": {"fractions": [trained, trained, 1 - 2 * trained]},
+        "patches": {"core_px": core_px, "oversample": 1},
         "models": {
             "lacnn": {
                 "kind": "lacnn",

@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from landslide_dist.batch import Batch
 from landslide_dist.models.susceptibility import SusceptibilityModel
-from landslide_dist.schema import UNLABELLED
 from landslide_dist.tasks import SusceptibilityTask
 
 
@@ -30,9 +29,7 @@ def against_bound(model: SusceptibilityModel, batch: Batch) -> tuple[float, floa
 
 def step(model: SusceptibilityModel, task: SusceptibilityTask, batch: Batch) -> None:
     """Forward and backward."""
-    targets = batch.target[batch.target != UNLABELLED]
-    loss, _ = task.loss(model.labelled_logits(batch), targets)
-    loss.backward()
+    task.sums(model, batch).sum().backward()
 
 
 def bytes_moved(model: SusceptibilityModel, task: SusceptibilityTask, batch: Batch) -> int:

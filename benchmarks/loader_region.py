@@ -146,7 +146,8 @@ class Bench:
         side = np.arange(self.scale.side_cores, dtype=np.int64) * self.scale.core_px
         origins = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
         ones = np.ones(len(origins), dtype=np.int64)
-        return Patches(self.scale.core_px, origins + self.scale.context_px, ones, ones)
+        core_px = self.scale.core_px
+        return Patches(core_px, core_px, origins + self.scale.context_px, ones, ones)
 
     @cached_property
     def dense_patches(self) -> np.ndarray:

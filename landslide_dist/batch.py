@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from landslide_dist.schema import NO_IMAGE
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -21,6 +23,9 @@ class Batch:
         context_px: How far the planes reach beyond the core on each side.
         key: ``(sample,)`` int64 that augmentation and dropout of each sample draw from; None where
             nothing is drawn.
+        geometry: ``(sample, 2, 2)`` float32 by which augmentation laid each sample anew: from an
+            offset in the patch (x, y) to the one on the ground that lies there now, in pixels;
+            None: all as they were.
     """
 
     planes: Mapping[str, Tensor]
@@ -28,6 +33,7 @@ class Batch:
     origin: Tensor
     context_px: int
     key: Tensor | None = None
+    geometry: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
@@ -40,6 +46,7 @@ class Batch:
             target=self.target.to(device, non_blocking=non_blocking),
             origin=self.origin.to(device, non_blocking=non_blocking),
             key=None if self.key is None else self.key.to(device, non_blocking=non_blocking),
+            geometry=None if self.geometry is None else self.geometry.to(device),
         )
 
     def micro_batches(self, size: int) -> Iterator["Batch"]:
@@ -52,4 +59,19 @@ class Batch:
                 target=self.target[part],
                 origin=self.origin[part],
                 key=None if self.key is None else self.key[part],
+                geometry=None if self.geometry is None else self.geometry[part],
             )
+
+
+def image_values(plane: Tensor) -> Tensor:
+    """Numbers of an image's plane as float32, NaN without data.
+
+    Args:
+        plane: Integers as they are stored, or floats that are NaN without data already.
+    """
+    values = plane.float()
+    if plane.is_floating_point():
+        return values
+    # Beyond the raster integers are their maximum.
+    absent = (values == NO_IMAGE) | (values == torch.iinfo(plane.dtype).max)
+    return values.masked_fill_(absent, torch.nan)

@@ -20,6 +20,8 @@ UNKNOWN_CODE = 0
 OUTSIDE_CODE = 255
 #: ``landslide`` and ``split`` outside the region or without a label.
 UNLABELLED = 255
+#: Images without data or masked, in `reflectance` and integer `matched`.
+NO_IMAGE = 0
 #: Attributes of leading coordinates, and those that lie along another dimension than their own.
 COORDINATE_ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
     "distance": {"units": "m", "long_name": "looking distance"},

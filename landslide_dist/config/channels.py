@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from landslide_dist.config.categories import Categories
 from landslide_dist.config.run import RunConfig
@@ -45,3 +46,22 @@ class Channels:
     def variables(self) -> tuple[str, ...]:
         """Cube variables that hold these channels."""
         return (*self.continuous, *self.categorical)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and strings."""
+        return {
+            "categorical": {
+                variable: categories.model_dump(mode="json")
+                for variable, categories in self.categorical.items()
+            },
+            "extra": list(self.extra),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Channels":
+        """The inverse of :meth:`to_dict`."""
+        categorical = plain["categorical"]
+        return cls(
+            {name: Categories.model_validate(entry) for name, entry in categorical.items()},
+            tuple(plain["extra"]),
+        )

@@ -4,14 +4,17 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from landslide_dist.config.base import Config
+from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.run import RunConfig
 from landslide_dist.errors import ConfigError
 
+_Kind = TypeVar("_Kind", bound=Config)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 
 
@@ -29,12 +32,36 @@ def load(
     Raises:
         ConfigError: A file is missing, is not YAML, or breaks the schema.
     """
+    return validate(_tree(path, overrides, cluster), str(path))
+
+
+def load_experiment(
+    path: str | Path, overrides: Sequence[str] = (), cluster: str | Path | None = None
+) -> RunConfig | EventsConfig:
+    """Read one run, or the experiments on several events: a file with ``events``.
+
+    Raises:
+        ConfigError: A file is missing, is not YAML, or breaks the schema.
+    """
+    tree = _tree(path, overrides)
+    if "events" not in tree:
+        return load(path, overrides, cluster)
+    if cluster is not None:
+        tree["common"] = {**tree.get("common", {}), "cluster": _read(cluster)}
+    return _validate(EventsConfig, tree, str(path))
+
+
+def _tree(
+    path: str | Path, overrides: Sequence[str], cluster: str | Path | None = None
+) -> dict[str, Any]:
     tree = _read(path)
     if cluster is not None:
         tree["cluster"] = _read(cluster)
     for override in overrides:
         _apply(tree, override)
-    return validate(_expand(tree), str(path))
+    expanded = _expand(tree)
+    assert isinstance(expanded, dict)
+    return expanded
 
 
 def _read(path: str | Path) -> dict[str, Any]:
@@ -56,8 +83,12 @@ def validate(tree: dict[str, Any], origin: str) -> RunConfig:
     Raises:
         ConfigError: Every broken field on one line: where it is, what is wrong.
     """
+    return _validate(RunConfig, tree, origin)
+
+
+def _validate(kind: type[_Kind], tree: dict[str, Any], origin: str) -> _Kind:
     try:
-        return RunConfig.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'run'}: {e['msg'].removeprefix('Value error, ')}"
@@ -66,7 +97,7 @@ def validate(tree: dict[str, Any], origin: str) -> RunConfig:
         raise ConfigError(f"config {origin!r}: {problems}") from error
 
 
-def to_yaml(config: RunConfig) -> str:
+def to_yaml(config: RunConfig | EventsConfig) -> str:
     """The whole configuration with all defaults filled in, as YAML."""
     plain = config.model_dump(mode="json", by_alias=True)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

@@ -11,6 +11,15 @@ class PredictConfig(Config):
     """Tiled prediction and what is stored of it."""
 
     tile_px: int = Field(512, ge=16, description="core of a tile, rounded to the model's stride")
+    context_px: int | None = Field(
+        None,
+        ge=0,
+        description="pixels around a tile that the model sees; null: its exact halo. Less leaves "
+        "seams; event mapping: tile_px 112 and context_px 56 are the paper's",
+    )
+    pair: int | None = Field(
+        None, ge=0, description="event mapping: image pair that is mapped; null: the first"
+    )
     batch_tiles: int = Field(4, ge=1, description="tiles of one forward pass")
     precision: Literal["32-true", "bf16-mixed"] = Field(
         "32-true", description="bf16-mixed is for GPUs; scores differ in the third digit"

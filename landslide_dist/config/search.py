@@ -77,7 +77,7 @@ class SearchConfig(Config):
         return {
             name: model
             for name, model in models.items()
-            if isinstance(model, TrainedModel) and (self.models is None or name in self.models)
+            if isinstance(model, FittedModel) and (self.models is None or name in self.models)
         }
 
     def check(self, models: Mapping[str, ModelConfig], cube_m: Collection[float]) -> None:

@@ -12,14 +12,25 @@ LEAKY = frozenset({"random", "random_labels"})
 OF_LABELS = frozenset({"random_labels", "kmeans_labels"})
 
 
+class SplitRegions(Config):
+    """Polygons of the parts, which never overlap."""
+
+    path: str = Field(description="vector file; $NAME is taken from the environment")
+    part_field: str = Field("part", description="attribute: train, validation or test")
+    layer: str | None = Field(None, description="layer of a file with several")
+    crs: str | None = Field(None, description="CRS of the file where it states none")
+
+
 class SplitConfig(Config):
     """One way to divide the labels."""
 
-    kind: Literal["random", "block", "random_labels", "kmeans_labels"] = Field(
+    kind: Literal["random", "block", "random_labels", "kmeans_labels", "regions"] = Field(
         "random",
         description="random: patch cores, as in the paper; block: spatial blocks with a buffer; "
-        "random_labels and kmeans_labels: single labelled pixels (sparse points)",
+        "random_labels and kmeans_labels: single labelled pixels (sparse points); regions: given "
+        "polygons",
     )
+    regions: SplitRegions | None = Field(None, description="kind regions: where they are")
     seed: int = Field(0, description="two seeds are two divisions")
     fractions: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="train, validation, test; not used with folds"
@@ -33,7 +44,9 @@ class SplitConfig(Config):
         None, ge=1, description="block: side of a block, a multiple of core_px; null: 4 cores"
     )
     buffer_px: int | None = Field(
-        None, ge=0, description="block: masked band between parts; null: the models' largest reach"
+        None,
+        ge=0,
+        description="block, regions: masked band between parts; null: the models' largest reach",
     )
 
     @model_validator(mode="after")
@@ -44,6 +57,10 @@ class SplitConfig(Config):
             raise ValueError("2 folds leave nothing to train on; set validation: none")
         if abs(sum(self.fractions) - 1) > 1e-9 or min(self.fractions) < 0:
             raise ValueError(f"fractions {self.fractions} do not sum to 1")
+        if (self.kind == "regions") != (self.regions is not None):
+            raise ValueError("regions goes with kind regions: give both or neither")
+        if self.kind == "regions" and self.folds is not None:
+            raise ValueError("kind regions divides by its polygons; leave folds out")
         if self.kind == "kmeans_labels" and self.folds is None:
             raise ValueError("kmeans_labels needs folds: each cluster is one fold")
         return self
@@ -64,6 +81,12 @@ class PatchConfig(Config):
     """Patches: what training reads at a time."""
 
     core_px: int = Field(500, ge=8, description="side of the part of a patch that counts")
+    stride_px: int | None = Field(
+        None,
+        ge=1,
+        description="from one training patch to the next; null: core_px. Event mapping: half of "
+        "core_px is the paper's overlap",
+    )
     context_px: int | None = Field(
         None, ge=0, description="pixels around the core; null: the model's exact halo (paper: 64)"
     )
@@ -76,3 +99,14 @@ class PatchConfig(Config):
     block_cores: int | None = Field(
         None, ge=1, description="side, in cores, of what streaming reads at a time; null: by size"
     )
+
+    @model_validator(mode="after")
+    def _patches_are_whole_strides(self) -> "PatchConfig":
+        if self.core_px % self.cell_px:
+            raise ValueError(f"stride_px {self.stride_px} does not divide core_px {self.core_px}")
+        return self
+
+    @property
+    def cell_px(self) -> int:
+        """Side of what patches are made of: they begin at its multiples."""
+        return self.stride_px or self.core_px

@@ -5,7 +5,7 @@ experiment does not count again.
 """
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,26 @@ def count_parts(
         index: Patches of every part.
         parts: Part -> values of the split raster.
     """
-    counts = {part: ScoreCounts.zero() for part in parts}
     together = index.select(frozenset[int]().union(*parts.values()))
-    for y0, x0 in together.origins.tolist():
-        core = Window(y0, x0, index.core_px, index.core_px)
-        labels = reader.read(core, ("landslide", "split"))
-        probability = predict(core)
-        for part, values in parts.items():
-            mine = np.isin(labels["split"], sorted(values))
+    cores = (Window(y0, x0, index.core_px, index.core_px) for y0, x0 in together.origins.tolist())
+    return count_windows(predict, reader, cores, parts)
+
+
+def count_windows(
+    predict: Predict,
+    reader: PatchReader,
+    windows: Iterable[Window],
+    parts: Mapping[str, frozenset[int]],
+) -> dict[str, ScoreCounts]:
+    """The same over some windows; those without a label of any part are not predicted."""
+    counts = {part: ScoreCounts.zero() for part in parts}
+    for window in windows:
+        labels = reader.read(window, ("landslide", "split"))
+        of_part = {part: np.isin(labels["split"], sorted(v)) for part, v in parts.items()}
+        if not any(mine.any() for mine in of_part.values()):
+            continue
+        probability = predict(window)
+        for part, mine in of_part.items():
             if mine.any():
                 counts[part] += ScoreCounts.from_block(probability[mine], labels["landslide"][mine])
     return counts

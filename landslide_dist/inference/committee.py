@@ -40,11 +40,13 @@ class Committee:
         members: At least one.
         dropout_draws: Predictions of each member that has dropout; 0: one without.
         mixed_precision: Run the networks in bfloat16 where they may.
+        given_context_px: Context of the networks where it is not to be their exact halo.
     """
 
     members: Sequence[Member]
     dropout_draws: int = 0
     mixed_precision: bool = False
+    given_context_px: int | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -57,9 +59,9 @@ class Committee:
         return lcm(*(member.model.stride_px for member in self.members))
 
     @property
-    def exact_context_px(self) -> int:
-        """Context with which the tiles of all agree with the whole image."""
-        return max(member.model.exact_context_px for member in self.members)
+    def context_px(self) -> int:
+        """Context of a tile: by default that with which all agree with the whole image."""
+        return max(self._context_of(member.model) for member in self.members)
 
     def to(self, device: torch.device) -> "Committee":
         """The same committee on another device."""
@@ -71,13 +73,13 @@ class Committee:
         """Mean and standard deviation ``(sample, y, x)`` float32 of all predictions.
 
         Args:
-            batch: With ``exact_context_px`` of context.
+            batch: With ``context_px`` of context.
             seed: Of the dropout draws.
         """
         count, mean, squares = 0, torch.zeros(()), torch.zeros(())
         with torch.inference_mode(), _drawing(self, seed):
             for member in self.members:
-                cropped = crop(batch, member.model.exact_context_px)
+                cropped = crop(batch, self._context_of(member.model))
                 for _ in range(num_draws(member.model, self.dropout_draws)):
                     probability = self._probability(member, cropped)
                     # Welford (1962): stable where all predictions are nearly the same.
@@ -86,6 +88,11 @@ class Committee:
                     mean = mean + difference / count
                     squares = squares + difference * (probability - mean)
         return mean, (squares / count).sqrt()
+
+    def _context_of(self, model: SusceptibilityModel) -> int:
+        if self.given_context_px is None or not model.halo_px:
+            return model.exact_context_px
+        return model.reach_px + self.given_context_px
 
     def _probability(self, member: Member, batch: Batch) -> Tensor:
         device = batch.target.device.type

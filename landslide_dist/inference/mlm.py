@@ -20,6 +20,7 @@ from pystac.extensions.mlm import (
 )
 from pystac.extensions.raster import DataType
 
+from landslide_dist.config.channels import Channels
 from landslide_dist.config.publish import PublishConfig
 from landslide_dist.grid import Grid
 from landslide_dist.inference.stac import MediaTypes, add_extension, new_item
@@ -107,7 +108,9 @@ def _band(model: EncodedModel, name: str, uphill_dtype: str) -> dict[str, Any]:
         return {
             "name": name, "data_type": "float32", "nodata": "nan", **unit, "statistics": statistics
         }  # fmt: skip
-    codes = model.recipe.channels.categorical[name].codes
+    channels = model.recipe.channels
+    assert isinstance(channels, Channels)
+    codes = channels.categorical[name].codes
     listed = ", ".join(f"{code} {meaning}" for code, meaning in codes.items())
     return {"name": name, "data_type": "uint8", "nodata": OUTSIDE_CODE, "description": listed}
 

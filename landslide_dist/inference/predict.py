@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from distributed import Client
 from numpy.typing import NDArray
 
+from landslide_dist.config.channels import Channels
 from landslide_dist.config.cube import StorageConfig
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.predict import PredictConfig
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid, Window
@@ -180,6 +182,26 @@ def is_predicted(location: str, fingerprint: str) -> bool:
         return False
     done = Ledger(location, "predict", fingerprint).done()
     return all(block_key(window) in done for window in cube.shard_windows(location))
+
+
+def check_channels(of_model: Channels | EventChannels, of_cube: Channels | EventChannels) -> None:
+    """Refuse a model that was trained on other channels than the cube has.
+
+    Raises:
+        DataError: They are of another task, or of other images.
+    """
+    if type(of_model) is not type(of_cube):
+        raise DataError(
+            "a model of event mapping and a cube of susceptibility (or the other way round) do "
+            "not go together: check task and the checkpoint"
+        )
+    if isinstance(of_model, EventChannels) and isinstance(of_cube, EventChannels):
+        seen = replace(of_model, pixel_m=of_cube.pixel_m)
+        if seen != of_cube:
+            raise DataError(
+                f"the model was trained on {of_model} ({of_model.dtype}) but the cube has "
+                f"{of_cube} ({of_cube.dtype}): give the same bands, and cube.matching as the model"
+            )
 
 
 def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[float]) -> None:

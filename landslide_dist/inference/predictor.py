@@ -16,6 +16,7 @@ from landslide_dist.inference.committee import Committee, Member
 from landslide_dist.inference.plan import TilePlan
 from landslide_dist.models.susceptibility import SusceptibilityModel
 from landslide_dist.patches.order import random_keys
+from landslide_dist.patches.pair import known
 from landslide_dist.patches.planes import Planes, as_tensor
 from landslide_dist.patches.reader import PatchReader
 from landslide_dist.schema import UNLABELLED
@@ -23,7 +24,7 @@ from landslide_dist.schema import UNLABELLED
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is predicted of a block, float32 ``(y, x)``; NaN where there is no elevation.
+    """What is predicted of a block, float32 ``(y, x)``; NaN without elevation or clear images.
 
     Attributes:
         probability: Mean of all predictions.
@@ -67,7 +68,8 @@ class TiledPredictor:
         cls, model: SusceptibilityModel, reader: PatchReader, config: PredictConfig
     ) -> "TiledPredictor":
         """One model as it was trained, without dropout."""
-        return cls.of(Committee([Member(model.eval())]), reader, config)
+        committee = Committee([Member(model.eval())], given_context_px=config.context_px)
+        return cls.of(committee, reader, config)
 
     def probability(self, block: Window) -> NDArray[np.float32]:
         """Read and predict a block; ``(block.height, block.width)``."""
@@ -76,8 +78,8 @@ class TiledPredictor:
     def read(self, block: Window) -> Planes:
         """All that the tiles of a block need: each chunk of the store is decoded once."""
         cores = [core for batch in self.plan.batches(block) for core in batch]
-        around = cores[0].expand(self.committee.exact_context_px)
-        far = cores[-1].expand(self.committee.exact_context_px)
+        around = cores[0].expand(self.committee.context_px)
+        far = cores[-1].expand(self.committee.context_px)
         window = Window(around.y0, around.x0, far.y1 - around.y0, far.x1 - around.x0)
         names = dict.fromkeys((*self.committee.inputs, "elevation"))
         planes = self.reader.read(window, tuple(names))
@@ -99,14 +101,15 @@ class TiledPredictor:
                 predicted = self.committee.predict(batch, seed)
                 for out, tiles in zip((probability, std), predicted, strict=True):
                     _place(out, block, cores, tiles.cpu().numpy())
-        elevation = planes.tensors["elevation"].numpy()[block.relative_to(planes.window).slices]
+        inner = block.relative_to(planes.window).slices
+        inside = known({name: p.numpy()[(..., *inner)] for name, p in planes.tensors.items()})
         for out in (probability, std):
-            out[np.isnan(elevation)] = np.nan
+            out[~inside] = np.nan
         return Prediction(probability, std)
 
     def cut(self, cores: Sequence[Window], planes: Planes) -> Batch:
         """The batch of some cores."""
-        context_px = self.committee.exact_context_px
+        context_px = self.committee.context_px
         windows = [core.expand(context_px) for core in cores]
         side = self.plan.core_px
 

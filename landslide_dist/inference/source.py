@@ -12,7 +12,7 @@ from landslide_dist.errors import DataError
 from landslide_dist.inference.committee import Committee, Member
 from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.models import checkpoint
-from landslide_dist.patches.reader import ZarrReader
+from landslide_dist.patches.pair import Pair, pair_reader
 
 #: The predictor that this process made last: a process serves one run at a time.
 _made: dict["PredictorSource", TiledPredictor] = {}
@@ -53,18 +53,24 @@ class PredictorSource:
         members: Models whose predictions are averaged.
         locations: Cube variable and location of the cube that holds it.
         settings: ``PredictConfig`` as JSON.
+        pair: Image pair of an event.
     """
 
     members: tuple[Trained, ...]
     locations: tuple[tuple[str, str], ...]
     settings: str
+    pair: Pair | None = None
 
     @classmethod
     def of(
-        cls, members: tuple[Trained, ...], locations: Mapping[str, str], config: PredictConfig
+        cls,
+        members: tuple[Trained, ...],
+        locations: Mapping[str, str],
+        config: PredictConfig,
+        pair: Pair | None = None,
     ) -> "PredictorSource":
         """The source of some models on a cube."""
-        return cls(members, tuple(locations.items()), config.model_dump_json())
+        return cls(members, tuple(locations.items()), config.model_dump_json(), pair)
 
     @property
     def config(self) -> PredictConfig:
@@ -75,7 +81,8 @@ class PredictorSource:
         """The models, read from their files."""
         config = self.config
         members = [member.load() for member in self.members]
-        return Committee(members, config.dropout_draws, config.precision == "bf16-mixed")
+        in_bfloat16 = config.precision == "bf16-mixed"
+        return Committee(members, config.dropout_draws, in_bfloat16, config.context_px)
 
     def predictor(self) -> TiledPredictor:
         """The predictor of this process, made at the first call."""
@@ -83,7 +90,7 @@ class PredictorSource:
             if self not in _made:
                 _use_threads_of_worker()
                 _made.clear()
-                reader = ZarrReader(dict(self.locations))
+                reader = pair_reader(dict(self.locations), self.pair)
                 _made[self] = TiledPredictor.of(self.committee(), reader, self.config)
             return _made[self]
 

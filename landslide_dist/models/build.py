@@ -5,29 +5,41 @@ import math
 from collections.abc import Mapping
 
 from landslide_dist.config.channels import Channels
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import (
     AlignedModel,
     CNNConfig,
+    EventModelConfig,
     LACNNConfig,
     LANNConfig,
     LLRConfig,
     ModelConfig,
     NaiveConfig,
+    NDVIDifferenceConfig,
     NNConfig,
     RandomConfig,
+    ResUNetConfig,
 )
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.models.constant import Naive, Random
 from landslide_dist.models.encoder import CompactEncoder
+from landslide_dist.models.event_encoder import EventEncoder, NDVIEncoder
 from landslide_dist.models.pixel import PixelNetwork
 from landslide_dist.models.recipe import Recipe
-from landslide_dist.models.susceptibility import EncodedModel, SusceptibilityModel
+from landslide_dist.models.resunet import ResidualUNet
+from landslide_dist.models.susceptibility import (
+    EncodedModel,
+    EventModel,
+    NetworkModel,
+    SusceptibilityModel,
+)
+from landslide_dist.models.terrain import HALO_PX
 from landslide_dist.models.unet import UNet, unet_halo_px
 
 
 def build_model(
     config: ModelConfig,
-    channels: Channels,
+    channels: Channels | EventChannels,
     statistics: Mapping[str, tuple[float, float]],
     radii_px: Mapping[float, int],
     share: float,
@@ -51,7 +63,7 @@ def build_model(
         DataError: A continuous variable is constant, or there are no landslides, in training.
     """
     features: tuple[str, ...] = ()
-    if isinstance(config, AlignedModel):
+    if isinstance(config, AlignedModel) and isinstance(channels, Channels):
         chosen = aligned_features if aligned_features is not None else config.aligned.features
         features = _checked_features(config.kind, chosen, channels, radii_px)
     of_cube, of_model = tuple(radii_px.values()), aligned_radii(config, radii_px)
@@ -71,6 +83,9 @@ def assemble(recipe: Recipe) -> SusceptibilityModel:
         return Naive(recipe)
     if isinstance(config, RandomConfig):
         return Random(recipe, config.seed)
+    if isinstance(config, ResUNetConfig | NDVIDifferenceConfig):
+        return _assemble_event_model(recipe, config)
+    assert isinstance(recipe.channels, Channels)
     encoder = CompactEncoder(
         recipe.channels,
         recipe.statistics,
@@ -86,6 +101,17 @@ def assemble(recipe: Recipe) -> SusceptibilityModel:
     else:
         network = PixelNetwork(num_channels, _hidden(config), recipe.share)
     return EncodedModel(recipe, encoder, network)
+
+
+def _assemble_event_model(recipe: Recipe, config: EventModelConfig) -> NetworkModel:
+    assert isinstance(recipe.channels, EventChannels)
+    if isinstance(config, NDVIDifferenceConfig):
+        return NetworkModel(recipe, NDVIEncoder(recipe.channels), PixelNetwork(1, (), recipe.share))
+    _check_widths(config)
+    encoder = EventEncoder(recipe.channels, recipe.statistics, config.hillshade_sun)
+    num_channels = len(encoder.names)
+    network = ResidualUNet(num_channels, config.widths, config.dropout, recipe.share)
+    return EventModel(recipe, encoder, network)
 
 
 def aligned_radii(config: ModelConfig, radii_px: Mapping[float, int]) -> tuple[int, ...]:
@@ -120,6 +146,9 @@ def reach_of(config: ModelConfig, radii_px: Mapping[float, int]) -> int:
     if isinstance(config, CNNConfig | LACNNConfig):
         _check_widths(config)
         reach_px += unet_halo_px(len(config.widths))
+    elif isinstance(config, ResUNetConfig):
+        _check_widths(config)
+        reach_px += HALO_PX + unet_halo_px(len(config.widths))
     return reach_px
 
 
@@ -176,7 +205,7 @@ def _checked_features(
     return features
 
 
-def _check_widths(config: CNNConfig | LACNNConfig) -> None:
+def _check_widths(config: CNNConfig | LACNNConfig | ResUNetConfig) -> None:
     if not config.widths or min(config.widths) < 1:
         raise ConfigError(
             f"widths {config.widths} of {config.kind}: give one positive width a level"

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from landslide_dist.config.categories import Categories
 from landslide_dist.config.channels import Channels
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import ModelConfig
 
 _MODEL_CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -19,7 +19,7 @@ class Recipe:
 
     Attributes:
         config: Kind of model and its hyper-parameters.
-        channels: Which channels, in which order.
+        channels: Which channels, in which order; their kind tells models of events apart.
         statistics: Mean and standard deviation of each continuous variable over the training
             pixels, in the variable's units.
         radii_px: Ring radius of each looking distance of the cube.
@@ -29,7 +29,7 @@ class Recipe:
     """
 
     config: ModelConfig
-    channels: Channels
+    channels: Channels | EventChannels
     statistics: Mapping[str, tuple[float, float]]
     radii_px: tuple[int, ...]
     share: float
@@ -40,13 +40,7 @@ class Recipe:
         """Plain dicts, lists, strings and numbers."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "channels": {
-                "categorical": {
-                    variable: categories.model_dump(mode="json")
-                    for variable, categories in self.channels.categorical.items()
-                },
-                "extra": list(self.channels.extra),
-            },
+            "channels": self.channels.to_dict(),
             "statistics": {
                 variable: [float(mean), float(std)]
                 for variable, (mean, std) in self.statistics.items()
@@ -65,15 +59,13 @@ class Recipe:
             KeyError, TypeError, ValueError: ``plain`` does not hold a recipe (pydantic's
                 validation error is a ValueError).
         """
-        categorical = plain["channels"]["categorical"]
+        channels = plain["channels"]
+        kind = EventChannels if "bands" in channels else Channels
         # Recipes without the entry are of models that gather at every distance of their cube.
         everywhere = plain["radii_px"] if plain["aligned_features"] else ()
         return cls(
             config=_MODEL_CONFIG.validate_python(plain["config"]),
-            channels=Channels(
-                {name: Categories.model_validate(entry) for name, entry in categorical.items()},
-                tuple(plain["channels"]["extra"]),
-            ),
+            channels=kind.from_dict(channels),
             statistics={
                 name: (float(mean), float(std)) for name, (mean, std) in plain["statistics"].items()
             },

@@ -9,10 +9,15 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.kernels.tiling import aligned_context
 from landslide_dist.models.dropout import draw_by
 from landslide_dist.models.encoder import CompactEncoder
+from landslide_dist.models.event_encoder import EventEncoder, NDVIEncoder
 from landslide_dist.models.pixel import PixelNetwork
 from landslide_dist.models.recipe import Recipe
+from landslide_dist.models.resunet import ResidualUNet
 from landslide_dist.models.unet import UNet
 from landslide_dist.schema import UNLABELLED
+
+Encoder = CompactEncoder | EventEncoder | NDVIEncoder
+Network = PixelNetwork | UNet | ResidualUNet
 
 
 class SusceptibilityModel(nn.Module, ABC):
@@ -52,7 +57,7 @@ class SusceptibilityModel(nn.Module, ABC):
         return logits[batch.target != UNLABELLED]
 
 
-class EncodedModel(SusceptibilityModel):
+class NetworkModel(SusceptibilityModel):
     """Encoder, then a network on its channels: every model that is trained.
 
     Args:
@@ -61,9 +66,7 @@ class EncodedModel(SusceptibilityModel):
         network: Channels to logits of the same size.
     """
 
-    def __init__(
-        self, recipe: Recipe, encoder: CompactEncoder, network: PixelNetwork | UNet
-    ) -> None:
+    def __init__(self, recipe: Recipe, encoder: Encoder, network: Network) -> None:
         super().__init__()
         self.recipe = recipe
         self.encoder = encoder
@@ -82,24 +85,55 @@ class EncodedModel(SusceptibilityModel):
         Raises:
             ConfigError: The context is smaller than the uphill look.
         """
-        margin = batch.context_px - self.reach_px
-        if margin < 0:
+        return self._cores(self.network(self._channels(batch)), batch)
+
+    def _channels(self, batch: Batch) -> Tensor:
+        """Channels of a batch, with dropout set to draw by its samples."""
+        if batch.context_px < self.reach_px:
             raise ConfigError(
                 f"patches have {batch.context_px} px of context but the uphill look reaches "
                 f"{self.reach_px} px; raise patches.context_px or leave it null"
             )
         draw_by(self.network, batch.key)
-        logits: Tensor = self.network(self.encoder(batch))
+        channels: Tensor = self.encoder(batch)
+        return channels
+
+    def _cores(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Logits ``(..., y, x)`` of the cores alone."""
+        margin = batch.context_px - self.reach_px
         height, width = batch.target.shape[-2:]
-        return logits[:, margin : margin + height, margin : margin + width].float()
+        return logits[..., margin : margin + height, margin : margin + width].float()
 
     def labelled_logits(self, batch: Batch) -> Tensor:
         """Logits of the labelled pixels; a pixel network looks at no other.
 
         Labels that are points in a whole map then train in a fraction of the time.
         """
-        if self.halo_px or batch.context_px < self.reach_px:
+        if isinstance(self.encoder, EventEncoder) or self.halo_px:
             return super().labelled_logits(batch)
         pixels = self.encoder.pixels(batch, batch.target != UNLABELLED)
         logits: Tensor = self.network(pixels.T[None, :, :, None])
         return logits.flatten().float()
+
+
+class EncodedModel(NetworkModel):
+    """A susceptibility model that is trained."""
+
+    encoder: CompactEncoder
+    network: PixelNetwork | UNet
+
+
+class EventModel(NetworkModel):
+    """The residual U-Net of event mapping, whose every block can be compared with the labels."""
+
+    encoder: EventEncoder
+    network: ResidualUNet
+
+    @property
+    def num_heads(self) -> int:
+        """Outputs that the loss may see."""
+        return self.network.num_heads
+
+    def supervised(self, batch: Batch) -> Tensor:
+        """Logits of every head over the cores ``(sample, head, y, x)``, the last layer's first."""
+        return self._cores(self.network.all_heads(self._channels(batch)), batch)

@@ -4,7 +4,7 @@
 cuts. The whole position of an epoch is a few integers; see :class:`PatchLoader`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -133,6 +133,9 @@ class PatchDataModule(pl.LightningDataModule):
             uphill reach.
         sampling: Batch size and order.
         reading: How a streamed region is read.
+        side: Side of a patch in cells of the index. Above 1 training patches begin at every cell,
+            and so overlap; those of other parts lie side by side.
+        augment: Varies training patches, on the device that trains.
     """
 
     def __init__(
@@ -143,15 +146,23 @@ class PatchDataModule(pl.LightningDataModule):
         context_px: int,
         sampling: Sampling,
         reading: Reading = Reading(),
+        side: int = 1,
+        augment: Callable[[Batch], Batch] | None = None,
     ) -> None:
         super().__init__()
         self.region = region
         self.sampling = sampling
         self.reading = reading
+        self.augment = augment
         self.device = torch.device("cpu")
         self.node = ALONE
         self.cutters = {
-            part: PatchCutter(index.select(values), values, inputs, context_px)
+            part: PatchCutter(
+                index.select(values, side, 1 if part == "train" else side),
+                values,
+                inputs,
+                context_px,
+            )
             for part, values in region.data.parts.items()
         }
         self._blocks = {
@@ -235,6 +246,13 @@ class PatchDataModule(pl.LightningDataModule):
     ) -> Batch:
         """Compact planes travel; pinned ones while the device works."""
         return batch.to(device, non_blocking=True)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Training patches are varied before their labels are counted."""
+        if self.augment is None or self.trainer is None or not self.trainer.training:
+            return batch
+        with torch.no_grad():
+            return self.augment(batch)
 
     def _order_inputs(self) -> dict[str, int]:
         sampling = self.sampling

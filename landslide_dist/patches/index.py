@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from landslide_dist.grid import Window
@@ -27,12 +28,14 @@ class Patches:
 
     Attributes:
         core_px: Side of a core.
+        stride_px: What origins are multiples of: less than ``core_px`` where cores overlap.
         origins: ``(patch, 2)`` row and column of each core's upper-left pixel, in row order.
         num_labelled: Labelled pixels of the part in each core, at least 1.
         num_positive: Landslide pixels among them.
     """
 
     core_px: int
+    stride_px: int
     origins: NDArray[np.int64]
     num_labelled: NDArray[np.int64]
     num_positive: NDArray[np.int64]
@@ -54,7 +57,7 @@ class Patches:
             num_lanes: Lanes that the blocks are dealt to.
             block_cores: Side of a block in cores; None: as large as leaves every lane a few.
         """
-        cores = self.origins // self.core_px
+        cores = self.origins // self.stride_px
         width = int(cores[:, 1].max(initial=0)) + 1
         for side in BLOCK_CORES if block_cores is None else (block_cores,):
             rows, columns = (cores // side).T
@@ -69,7 +72,7 @@ class PatchIndex:
     """Labels of each value of the split raster in every core.
 
     Attributes:
-        core_px: Side of a core.
+        core_px: Side of a core, or of what cores that overlap are made of.
         num_labelled: ``(value, core row, core column)`` labelled pixels.
         num_positive: Landslide pixels among them.
     """
@@ -109,15 +112,25 @@ class PatchIndex:
                     cells.add(num_positive[value], window, positive)
         return cls(core_px, num_labelled, num_positive)
 
-    def select(self, values: Collection[int]) -> Patches:
-        """Patches with labels of a part, which is one or more values of the split raster."""
-        chosen = sorted(values)
-        num_labelled = self.num_labelled[chosen].sum(axis=0)
-        num_positive = self.num_positive[chosen].sum(axis=0)
+    def select(self, values: Collection[int], side: int = 1, step: int | None = None) -> Patches:
+        """Patches with labels of a part, which is one or more values of the split raster.
+
+        Args:
+            values: Of the split raster.
+            side: Side of a patch in cells of this index.
+            step: Cells from one patch to the next, less than ``side`` where they overlap; None:
+                ``side``.
+        """
+        chosen, step = sorted(values), step or side
+        num_labelled, num_positive = (
+            _over_squares(counts[chosen].sum(axis=0), side)[::step, ::step]
+            for counts in (self.num_labelled, self.num_positive)
+        )
         rows, columns = np.nonzero(num_labelled)
         return Patches(
-            self.core_px,
-            np.stack([rows, columns], axis=1) * self.core_px,
+            side * self.core_px,
+            step * self.core_px,
+            np.stack([rows, columns], axis=1) * step * self.core_px,
             num_labelled[rows, columns],
             num_positive[rows, columns],
         )
@@ -126,3 +139,10 @@ class PatchIndex:
         """Labelled pixels of a part, and landslide pixels among them."""
         patches = self.select(values)
         return int(patches.num_labelled.sum()), int(patches.num_positive.sum())
+
+
+def _over_squares(counts: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """Sum over the square of cells that begins at each; cells beyond the last hold nothing."""
+    padded = np.pad(counts, (0, side - 1))
+    squares = sliding_window_view(padded, (side, side))
+    return np.asarray(squares.sum(axis=(2, 3), dtype=np.int64))

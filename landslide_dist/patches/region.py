@@ -4,6 +4,7 @@ Held planes are cut without reading; on the host all processes of a node share t
 fits nowhere is streamed. Whatever is chosen, the patches and their order are the same.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Window
 from landslide_dist.patches.cutter import part_target
 from landslide_dist.patches.node import ALONE, Node, fill_once, least
-from landslide_dist.patches.planes import TARGET, Planes, as_tensor
+from landslide_dist.patches.planes import TARGET, Planes, as_tensor, beyond
 from landslide_dist.patches.reader import GIB, HostReader, PatchReader
 
 Residency = Literal["device", "host", "stream"]
@@ -39,7 +40,7 @@ class RegionData:
         variables: What models read.
         parts: ``SplitConfig.parts()``.
         shape: Rows and columns of the raster.
-        windows: Blocks that cover it once.
+        windows: Blocks that cover it once, or all of it that holds anything.
     """
 
     reader: PatchReader
@@ -67,6 +68,10 @@ class RegionData:
     def fill(self, planes: Mapping[str, Tensor]) -> None:
         """Read everything into tensors of :meth:`layout`, a few blocks at a time."""
         names = [name for name in self.variables if name in planes]
+        if sum(window.height * window.width for window in self.windows) < math.prod(self.shape):
+            # Between the regions of a mosaic there is nothing to read, as beyond a raster.
+            for plane in planes.values():
+                plane.fill_(beyond(plane.dtype))
 
         def fill_block(window: Window) -> None:
             read = self.reader.read(window, (*names, *LABELS))

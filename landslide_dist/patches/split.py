@@ -23,6 +23,7 @@ from landslide_dist.patches.cells import CellGrid
 from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.order import permutation
 from landslide_dist.patches.reader import PatchReader
+from landslide_dist.patches.split_regions import plan_regions
 from landslide_dist.schema import UNLABELLED
 
 #: Cores on a side of a block where ``block_px`` is not given.
@@ -134,15 +135,19 @@ def plan_split(
         config: How.
         grid: The region's grid.
         core_px: Side of a patch core.
-        buffer_px: Chebyshev distance that parts of ``block`` stay apart by; no other kind has one.
+        buffer_px: Chebyshev distance that parts of ``block`` and ``regions`` stay apart by; no
+            other kind has one.
         reader: Gives ``landslide``.
         windows: Blocks that cover the raster once.
 
     Raises:
         ConfigError: There are fewer labels than folds, or too many for a split of single labels.
+        DataError: The polygons of the parts cannot be read, or overlap.
     """
     if config.kind in OF_LABELS:
         return _plan_labels(config, grid, reader, windows)
+    if config.regions is not None:
+        return plan_regions(config.regions, grid, buffer_px)
     cell_px = core_px
     if config.kind == "block":
         cell_px = config.block_px or BLOCK_CORES * core_px
@@ -183,11 +188,15 @@ def check_parts(config: SplitConfig, index: PatchIndex) -> None:
 def _named_parts(config: SplitConfig) -> Mapping[str, frozenset[int]]:
     if config.folds is not None:
         return {f"fold {fold}": frozenset({fold}) for fold in range(config.folds)}
+    if config.regions is not None:
+        return config.parts()
     wanted = zip(config.parts().items(), config.fractions, strict=True)
     return {name: values for (name, values), fraction in wanted if fraction}
 
 
 def _remedy(config: SplitConfig) -> str:
+    if config.regions is not None:
+        return "draw its polygons over labels of both kinds"
     cell = {"random": ", a smaller patches.core_px", "block": ", a smaller split.block_px"}
     share = "fewer split.folds" if config.folds else "other split.fractions"
     return f"try another split.seed{cell.get(config.kind, '')} or {share}"

@@ -11,9 +11,10 @@ from landslide_dist.kernels import scores as kernel
 from landslide_dist.kernels.calibration import at_temperature, fit_temperature
 from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.models import checkpoint
+from landslide_dist.patches.summary import SplitSummary
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.train import ModelTrainer
+from landslide_dist.stages.train import trainer_of
 from landslide_dist.whole_file import write_whole
 
 #: Entry of a checkpoint's metadata.
@@ -70,10 +71,11 @@ def temperature_in(metadata: Mapping[str, Any], path: str) -> float:
 
 
 def _validation_counts(context: RunContext, name: str) -> ScoreCounts:
-    trainer = ModelTrainer(context, quiet=True)
+    trainer = trainer_of(context, quiet=True)
     values = {"validation": context.config.split.parts()["validation"]}
     predict = trainer.predictor(name).probability
-    return count_parts(predict, trainer.reader, trainer.index, values)["validation"]
+    index = SplitSummary.load(context.split_summary).index
+    return count_parts(predict, trainer.reader, index, values)["validation"]
 
 
 def _scores(counts: ScoreCounts, num_bins: int) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What every stage after ``derive`` needs to know of a run and its cube."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.channels import Channels
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.fingerprint import model_hash
 from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.run import config_hash
@@ -14,6 +16,8 @@ from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.grid import Grid
 from landslide_dist.kernels.rings import ring_radii
 from landslide_dist.models.build import reach_of
+from landslide_dist.patches.pair import Pair, find_pairs, pair_reader
+from landslide_dist.patches.reader import PatchReader
 from landslide_dist.store.cube import read_grid
 from landslide_dist.store.location import open_group
 
@@ -36,9 +40,49 @@ class RunContext:
         return dict(zip(distances_m, ring_radii(distances_m, self.grid.pixel_m), strict=True))
 
     @cached_property
-    def channels(self) -> Channels:
+    def channels(self) -> Channels | EventChannels:
         """The models' channels."""
+        if self.pair is not None:
+            return self.pair.channels(self.grid.pixel_m)
         return Channels.of(self.config)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Image pairs of an event, by number; none of another task's cube.
+
+        Raises:
+            DataError: The cube has no images, or half of a pair.
+        """
+        if self.config.task != "event_mapping":
+            return ()
+        matched = self.config.cube.matching is not None
+        return find_pairs(self.config.cube.location, "matched" if matched else "reflectance")
+
+    @cached_property
+    def pair(self) -> Pair | None:
+        """The image pair that is mapped and scored; None of a task without images.
+
+        Raises:
+            ConfigError: The cube has no pair of that number.
+        """
+        wanted = self.config.predict.pair
+        found = [pair for pair in self.pairs if wanted in (None, pair.number)]
+        if self.pairs and not found:
+            numbers = ", ".join(str(pair.number) for pair in self.pairs)
+            raise ConfigError(f"predict.pair {wanted} is not in the cube, which has {numbers}")
+        return found[0] if found else None
+
+    def reader(self, names: Sequence[str], split: bool = True) -> PatchReader:
+        """Planes of the cube, and of the mapped image pair where there is one.
+
+        Args:
+            names: Variables of the cube.
+            split: Whether to add the split raster.
+        """
+        locations = dict.fromkeys(names, self.config.cube.location)
+        if split:
+            locations["split"] = self.split_location
+        return pair_reader(locations, self.pair)
 
     @cached_property
     def paths(self) -> RunPaths:
@@ -58,7 +102,12 @@ class RunContext:
                 f"cube {self.config.cube.location!r} has no whole slope and uphill index yet: "
                 "run derive"
             )
-        return str(attributes["derive_hash"])
+        derived = str(attributes["derive_hash"])
+        if self.pair is None or self.pair.images != "matched":
+            return derived
+        if not attributes.get("matched"):
+            raise StoreError(f"cube {self.config.cube.location!r} is not matched yet: run derive")
+        return config_hash({"derived": derived, "matched": attributes["matched"]})
 
     def reach_px(self, name: str) -> int:
         """How far a model sees: halo + uphill reach, pixels."""
@@ -66,8 +115,8 @@ class RunContext:
 
     @cached_property
     def buffer_px(self) -> int:
-        """Masked band between the parts of a ``block`` split; 0 for the other kinds."""
-        if self.config.split.kind != "block":
+        """Masked band between the parts of a ``block`` or ``regions`` split; 0 for others."""
+        if self.config.split.kind not in ("block", "regions"):
             return 0
         if self.config.split.buffer_px is not None:
             return self.config.split.buffer_px

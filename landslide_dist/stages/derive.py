@@ -43,7 +43,7 @@ class DeriveBlock:
     @property
     def halo_px(self) -> int:
         """Neighbours that a block needs: the largest ring, and the pixels next to it for slope."""
-        return max(HALO_PX, *self.radii_px)
+        return max((HALO_PX, *self.radii_px))
 
     def thread_bytes(self, block_px: int) -> int:
         """Memory of one computing thread at most, for blocks of ``block_px`` on a side."""
@@ -52,8 +52,10 @@ class DeriveBlock:
         )
 
     @property
-    def outputs(self) -> tuple[Variable, Variable]:
-        """The variables it fills."""
+    def outputs(self) -> tuple[Variable, ...]:
+        """The variables it fills; events look at no distance uphill."""
+        if not self.radii_px:
+            return (schema.SLOPE,)
         return schema.SLOPE, schema.uphill(len(self.radii_px), self.dtype)
 
     def read(self, window: Window) -> NDArray[np.float32]:
@@ -66,11 +68,11 @@ class DeriveBlock:
         spare_px = self.halo_px - HALO_PX
         rows, columns = (slice(spare_px, side - spare_px) for side in elevation.shape)
         steepness = slope(elevation[rows, columns], self.pixel_m)[1:-1, 1:-1]
-        dtype = np.dtype(self.dtype)
-        return {
-            "slope": steepness,
-            "uphill": uphill_indices(elevation, self.radii_px, dtype, self.halo_px),
-        }
+        outputs: dict[str, NDArray[Any]] = {"slope": steepness}
+        if self.radii_px:
+            dtype = np.dtype(self.dtype)
+            outputs["uphill"] = uphill_indices(elevation, self.radii_px, dtype, self.halo_px)
+        return outputs
 
     def write(self, window: Window, outputs: dict[str, NDArray[Any]]) -> None:
         """A shard of each."""
@@ -95,7 +97,7 @@ def derive(config: RunConfig) -> None:
     block_px = shard_px(config.cube.storage, cube.read_grid(location).shape)
     check_memory(config.cluster, task.thread_bytes(block_px), block_px)
     distances = ", ".join(f"{d:g}" for d in config.cube.looking_distances_m)
-    console.print(f"derive: slope, uphill index at {distances} m")
+    console.print("derive: slope" + (f", uphill index at {distances} m" if distances else ""))
     with hold(location, "derive") as lock:
         ledger = Ledger(location, "derive", fingerprint)
         if open_group(location).attrs.get("derive_hash") != fingerprint:
@@ -114,7 +116,7 @@ def derive(config: RunConfig) -> None:
 def derive_task(config: RunConfig, location: str, pixel_m: float) -> DeriveBlock:
     """The work on one block of the cube at ``location``."""
     radii = ring_radii(config.cube.looking_distances_m, pixel_m)
-    return DeriveBlock(location, pixel_m, radii, index_dtype(max(radii)).name)
+    return DeriveBlock(location, pixel_m, radii, index_dtype(max(radii, default=1)).name)
 
 
 def add_derived(
@@ -122,9 +124,8 @@ def add_derived(
 ) -> None:
     """Add the empty variables that the task fills."""
     distances = config.cube.looking_distances_m
-    cube.add_variables(
-        location, task.outputs, config.cube.storage, {"distance": distances}, attributes
-    )
+    coordinates = {"distance": distances} if distances else {}
+    cube.add_variables(location, task.outputs, config.cube.storage, coordinates, attributes)
 
 
 def _fingerprint(config: RunConfig) -> str:

@@ -88,8 +88,8 @@ def trained_model(context: RunContext, name: str) -> tuple[EncodedModel, dict[st
         )
     if not isinstance(model, EncodedModel):
         raise ConfigError(
-            f"model {name!r} is a baseline of kind {config.models[name].kind!r}: it has no weights "
-            "and reads no inputs; name a model that is trained"
+            f"model {name!r} of kind {config.models[name].kind!r} is no susceptibility model with "
+            "weights; name one"
         )
     return model, metadata
 

@@ -19,13 +19,14 @@ from landslide_dist.inference.predict import (
     Outputs,
     PredictBlock,
     Processes,
+    check_channels,
     check_fits,
     is_predicted,
     predict_region,
 )
 from landslide_dist.inference.source import PredictorSource, Trained
 from landslide_dist.models import checkpoint
-from landslide_dist.models.susceptibility import SusceptibilityModel
+from landslide_dist.models.susceptibility import NetworkModel, SusceptibilityModel
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
 from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all_ranks
@@ -105,8 +106,10 @@ class MapToDraw:
         context, config = self.context, self.context.config
         if is_predicted(self.location, self.fingerprint):
             return False
-        locations = dict.fromkeys((*self.inputs, "elevation"), config.cube.location)
-        source = PredictorSource.of(self.members, locations, config.predict)
+        images = () if context.pair is None else context.pair.channels(1.0).images
+        names = [name for name in (*self.inputs, "elevation") if name not in images]
+        locations = dict.fromkeys(names, config.cube.location)
+        source = PredictorSource.of(self.members, locations, config.predict, context.pair)
         steps = predict_region(
             PredictBlock(source.predictor, self.location, self.outputs),
             context.grid,
@@ -164,7 +167,9 @@ class MapToDraw:
             mode="json", exclude={"cog", "ensembles", "on_cluster"}
         )
         members = [[member.fingerprint, member.temperature] for member in self.members]
-        return config_hash({"predict": settings, "members": members, "cube": self.derived})
+        made_of = {"predict": settings, "members": members, "cube": self.derived}
+        pair = self.context.pair
+        return config_hash(made_of | ({"pair": pair.number} if pair is not None else {}))
 
 
 def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityModel]:
@@ -180,6 +185,8 @@ def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityMo
             f"model {path!r} was trained with other settings or on another cube: run train"
         )
     check_fits(metadata, context.grid, config.cube.looking_distances_m)
+    if isinstance(model, NetworkModel):
+        check_channels(model.recipe.channels, context.channels)
     temperature = 1.0
     if config.predict.calibrated:
         # Here, since it imports all that trains: most maps are drawn without.

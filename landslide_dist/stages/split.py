@@ -78,7 +78,9 @@ def split(config: RunConfig, audit: bool = False) -> None:
 def split_hash(context: RunContext) -> str:
     """Fingerprint of a division: its settings and the labels it divides."""
     ingested = open_group(context.config.cube.location).attrs["ingest_hash"]
-    return config_hash({"split": context.split_location, "ingested": ingested})
+    settings = {"split": context.split_location, "ingested": ingested}
+    # Labels of an event count where the mapped images are clear.
+    return config_hash(settings | ({"pair": context.pair.number} if context.pair else {}))
 
 
 def check_split(context: RunContext) -> None:
@@ -117,7 +119,7 @@ def write_split(context: RunContext, labels: PatchReader | None = None) -> list[
     config, place = context.config, context.split_location
     cube_location = config.cube.location
     windows = cube.shard_windows(cube_location)
-    labels = labels or ZarrReader({"landslide": cube_location})
+    labels = labels or context.reader(("landslide", "elevation"), split=False)
     plan = plan_split(
         config.split, context.grid, config.patches.core_px, context.buffer_px, labels, windows
     )
@@ -140,16 +142,15 @@ def write_split(context: RunContext, labels: PatchReader | None = None) -> list[
 
 
 def _sum_up(context: RunContext, windows: Sequence[Window]) -> SplitSummary:
-    config, continuous = context.config, context.channels.continuous
+    config = context.config
     derived = context.derive_hash
     assert derived, "slope is one of the continuous variables"
-    reader = ZarrReader(
-        dict.fromkeys(("landslide", *continuous), config.cube.location)
-        | {"split": context.split_location}
-    )
+    # Models of events are trained on several cubes at once, which `train` sums up together.
+    continuous = context.channels.continuous if context.pair is None else ()
+    reader = context.reader(("landslide", "elevation", *continuous))
     num_values = config.split.folds or len(schema.PART_NAMES)
     return SplitSummary.build(
-        reader, windows, context.grid.shape, config.patches.core_px, num_values, continuous
+        reader, windows, context.grid.shape, config.patches.cell_px, num_values, continuous
     )
 
 

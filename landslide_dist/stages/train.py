@@ -1,6 +1,6 @@
 """``train``: statistics of the training pixels, then each model, those that others need first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
+from landslide_dist.batch import Batch
 from landslide_dist.config import RunConfig
+from landslide_dist.config.channels import Channels
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import AlignedModel, TrainedModel
 from landslide_dist.errors import ConfigError
 from landslide_dist.inference.predictor import TiledPredictor
@@ -42,7 +45,7 @@ def train(config: RunConfig, only: Sequence[str] | None = None) -> None:
         ConfigError: A model sees across the split's buffer, or needs an LLR that is not trained.
         StoreError: ``derive`` or ``split`` has not run.
     """
-    trainer = ModelTrainer(RunContext(config))
+    trainer = trainer_of(RunContext(config))
     for name in chosen_models(config, only):
         trainer.train(name)
 
@@ -57,6 +60,15 @@ def chosen_models(config: RunConfig, only: Sequence[str] | None) -> list[str]:
         if name not in config.models:
             raise ConfigError(f"model {name!r} is not in the run ({', '.join(config.models)})")
     return [name for name in config.training_order() if only is None or name in only]
+
+
+def trainer_of(context: RunContext, quiet: bool = False) -> "ModelTrainer":
+    """The trainer of a run's task."""
+    if context.config.task == "event_mapping":
+        from landslide_dist.stages.train_events import EventTrainer
+
+        return EventTrainer(context, quiet, (context,))
+    return ModelTrainer(context, quiet)
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,12 @@ class ModelTrainer:
     @property
     def variables(self) -> tuple[str, ...]:
         """Cube variables that the models of the run read."""
-        return (*self.context.channels.variables, "uphill")
+        return (*self.channels.variables, "uphill")
+
+    @cached_property
+    def channels(self) -> Channels | EventChannels:
+        """What the models see."""
+        return self.context.channels
 
     @cached_property
     def region(self) -> Region:
@@ -123,16 +140,16 @@ class ModelTrainer:
         """Train one model and write its checkpoint, or load it where it is up to date."""
         context, config = self.context, self.context.config
         path = context.paths.checkpoint(name)
-        fingerprint = context.model_hash(name)
+        fingerprint = self.fingerprint(name)
         if is_up_to_date(path, fingerprint):
             self._say(f"train: {name} is up to date")
             return checkpoint.load(path)[0]
-        context.check_buffer(name)
+        self.check_buffer(name)
         model_config = config.models[name]
         torch.manual_seed(config.seed_of(name))
         model = build_model(
             model_config,
-            context.channels,
+            self.channels,
             self.statistics.mean_std,
             context.radii_px,
             self.statistics.share,
@@ -161,6 +178,14 @@ class ModelTrainer:
         tile_px = min(config.predict.tile_px, config.patches.core_px)
         tiling = config.predict.model_copy(update={"tile_px": tile_px})
         return TiledPredictor.of_model(self.train(name), self.reader, tiling)
+
+    def fingerprint(self, name: str) -> str:
+        """Hash of everything that a trained model depends on."""
+        return self.context.model_hash(name)
+
+    def check_buffer(self, name: str) -> None:
+        """Refuse a model that sees across the buffer of a spatial split."""
+        self.context.check_buffer(name)
 
     def aligned_features(self, name: str) -> tuple[str, ...] | None:
         """Channels that an aligned model gathers uphill, from its list or its LLR."""
@@ -193,7 +218,18 @@ class ModelTrainer:
                 patches.block_cores,
             ),
             Reading(training.read_threads, training.workers, training.worker_start),
+            patches.core_px // patches.cell_px,
+            self.augment(model),
         )
+
+    def augment(self, model: SusceptibilityModel) -> Callable[[Batch], Batch] | None:
+        """What varies the training patches of a model; nothing by default."""
+        return None
+
+    def module(self, model: SusceptibilityModel, model_config: TrainedModel) -> PatchModule:
+        """A model with its loss and optimiser."""
+        micro_batch_size = self.context.config.training.micro_batch_size
+        return PatchModule(model, SusceptibilityTask(), model_config, micro_batch_size)
 
     def metadata(self, fingerprint: str) -> dict[str, Any]:
         """What a checkpoint says of where it comes from."""
@@ -219,7 +255,7 @@ class ModelTrainer:
             start = checkpoint.load(model_config.init_from)[0]
             model.load_state_dict(start.state_dict())
         data = self.datamodule(model, model_config.batch_size, seed)
-        module = PatchModule(model, SusceptibilityTask(), model_config, config.micro_batch_size)
+        module = self.module(model, model_config)
         fit(module, data, config, outputs, validated=data.num_samples("validation") > 0)
 
 

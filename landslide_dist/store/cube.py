@@ -138,13 +138,16 @@ def shard_windows(location: str) -> list[Window]:
     return list(grid.windows(sizes.pop()))
 
 
-def read_window(array: zarr.Array[Any] | NDArray[Any], window: Window, fill: float) -> NDArray[Any]:
+def read_window(
+    array: zarr.Array[Any] | NDArray[Any], window: Window, fill: float, at: tuple[int, ...] = ()
+) -> NDArray[Any]:
     """Read a window that may reach beyond the raster.
 
     Args:
         array: Array of dims ``(..., y, x)``, stored or in memory.
         window: Pixels to read.
         fill: Value of pixels beyond the raster.
+        at: Positions along the first leading dimensions, which are left out of the result.
 
     Returns:
         Array of shape ``(..., window.height, window.width)`` in the array's dtype.
@@ -154,23 +157,27 @@ def read_window(array: zarr.Array[Any] | NDArray[Any], window: Window, fill: flo
     """
     inside = window.clip((array.shape[-2], array.shape[-1]))
     if inside == window:
-        return _read(array, window)
-    out = np.full((*array.shape[:-2], *window.shape), fill, dtype=array.dtype)
+        return _read(array, window, at)
+    out = np.full((*array.shape[len(at) : -2], *window.shape), fill, dtype=array.dtype)
     if inside.height and inside.width:
-        out[(..., *inside.relative_to(window).slices)] = _read(array, inside)
+        out[(..., *inside.relative_to(window).slices)] = _read(array, inside, at)
     return out
 
 
-def _read(array: zarr.Array[Any] | NDArray[Any], window: Window) -> NDArray[Any]:
+def _read(
+    array: zarr.Array[Any] | NDArray[Any], window: Window, at: tuple[int, ...]
+) -> NDArray[Any]:
     if isinstance(array, np.ndarray):
-        return array[(..., *window.slices)]
+        return np.asarray(array[at][(..., *window.slices)])
     with codec_errors(place_of(array)):
-        return np.asarray(array[_selection(array, window)])
+        return np.asarray(array[_selection(array, window, at)])
 
 
-def _selection(array: zarr.Array[Any], window: Window) -> tuple[slice, ...]:
+def _selection(
+    array: zarr.Array[Any], window: Window, at: tuple[int, ...] = ()
+) -> tuple[int | slice, ...]:
     """All leading indices of a window, spelled out: an ellipsis takes slower paths."""
-    return (*(slice(None) for _ in array.shape[:-2]), *window.slices)
+    return (*at, *(slice(None) for _ in array.shape[len(at) : -2]), *window.slices)
 
 
 def write_block(array: zarr.Array[Any], window: Window, data: NDArray[Any]) -> None:

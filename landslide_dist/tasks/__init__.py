@@ -1,5 +1,6 @@
-"""Tasks: what a model is compared with, and what its output means."""
+"""Tasks: what a model is compared with, as sums and counts of the terms of a loss."""
 
+from landslide_dist.tasks.event_mapping import EventMappingTask
 from landslide_dist.tasks.susceptibility import SusceptibilityTask
 
-__all__ = ["SusceptibilityTask"]
+__all__ = ["EventMappingTask", "SusceptibilityTask"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -86,6 +87,8 @@ def fit(
             limit_val_batches=1.0 if validated else 0,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            # Only GPUs have it: on CPUs each process normalises by its own share.
+            sync_batchnorm=module.has_batch_norm and _on_gpu(config),
             enable_checkpointing=True,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -101,6 +104,10 @@ def fit(
             f"training of {str(outputs.folder)!r} ended with loss {loss}; lower learning_rate "
             f"({module.config.learning_rate:g})"
         )
+
+
+def _on_gpu(config: TrainingConfig) -> bool:
+    return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def _strategy(config: TrainingConfig) -> Strategy | str:

@@ -1,24 +1,38 @@
 """The Lightning module: one step, shared by training, validation and test.
 
-The loss is a sum over labelled core pixels divided by their number in the whole *global* batch.
-Gradients are therefore scaled by ``world size / count`` before Lightning's DDP averages them, and a
-rank's share may be cut into micro-batches of any size without changing the result.
+Each term of the loss is a sum divided by a count in the whole *global* batch, the labelled core
+pixels for one. Gradients are therefore scaled by ``world size / count`` before Lightning's DDP
+averages them, and a rank's share may be cut into micro-batches of any size without changing the
+result. Only batch-norm looks at the samples of a forward pass together: models that have it take
+their share whole.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ParallelStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from landslide_dist.batch import Batch
 from landslide_dist.config.model import TrainedModel
 from landslide_dist.models import SusceptibilityModel
-from landslide_dist.schema import UNLABELLED
-from landslide_dist.tasks.susceptibility import SusceptibilityTask
+
+
+class Task(Protocol):
+    """What a model is compared with, as terms of a loss; see :mod:`landslide_dist.tasks`."""
+
+    @property
+    def weights(self) -> Tensor:
+        """Of each term, ``(term,)`` float64."""
+
+    def counts(self, target: Tensor) -> Tensor:
+        """What each sum is divided by, ``(term,)`` float64."""
+
+    def sums(self, model: Any, batch: Batch) -> Tensor:
+        """``(term,)`` float64, differentiable."""
 
 
 class PatchModule(pl.LightningModule):
@@ -26,15 +40,15 @@ class PatchModule(pl.LightningModule):
 
     Args:
         model: Batch -> logits over the core.
-        task: Loss sums and counts of its output.
+        task: Terms of its loss.
         config: Optimiser, learning rate, plateau rule.
-        micro_batch_size: Patches of one forward pass.
+        micro_batch_size: Patches of one forward pass, of models without batch-norm.
     """
 
     def __init__(
         self,
         model: SusceptibilityModel,
-        task: SusceptibilityTask,
+        task: Task,
         config: TrainedModel,
         micro_batch_size: int,
     ) -> None:
@@ -43,23 +57,24 @@ class PatchModule(pl.LightningModule):
         self.model = model
         self.task = task
         self.config = config
-        self.micro_batch_size = micro_batch_size
-        #: Loss sum and count of the epoch under way, by phase, float64.
-        self._totals = {phase: torch.zeros(2, dtype=torch.float64) for phase in ("train", "val")}
+        self.has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+        self.micro_batch_size = config.batch_size if self.has_batch_norm else micro_batch_size
+        #: Sums and counts of the terms in the epoch under way, by phase, ``(2, term)`` float64.
+        blank = torch.zeros(2, len(task.weights), dtype=torch.float64)
+        self._totals = {phase: blank.clone() for phase in ("train", "val")}
         #: Mean loss of the last epoch, by phase; equal on every rank.
         self.epoch_loss: dict[str, float] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One optimiser step on one global batch, in micro-batches."""
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
-        labelled = (batch.target != UNLABELLED).sum()
-        count = self._sum_over_ranks(labelled.double()).clamp(min=1)
+        counts = self._sum_over_ranks(self.task.counts(batch.target)).clamp(min=1)
+        shares = self.task.weights.to(counts.device) * self.trainer.world_size / counts
         pieces = list(batch.micro_batches(self.micro_batch_size))
         optimizer.zero_grad()
         for number, piece in enumerate(pieces, start=1):
             with self._gradient_exchange(last=number == len(pieces)):
-                loss_sum = self._step(piece, "train")
-                self.manual_backward(loss_sum * (self.trainer.world_size / count))
+                self.manual_backward((self._step(piece, "train") * shares).sum())
         optimizer.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -111,15 +126,15 @@ class PatchModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def _step(self, batch: Batch, phase: str) -> Tensor:
-        targets = batch.target[batch.target != UNLABELLED]
-        loss_sum, count = self.task.loss(self.model.labelled_logits(batch), targets)
-        self._totals[phase] += torch.stack([loss_sum.detach().double(), count.double()]).cpu()
-        return loss_sum
+        sums = self.task.sums(self.model, batch)
+        self._totals[phase] += torch.stack([sums.detach(), self.task.counts(batch.target)]).cpu()
+        return sums
 
     def _close_epoch(self, phase: str) -> float:
-        total, count = self._sum_over_ranks(self._totals[phase].to(self.device)).tolist()
+        sums, counts = self._sum_over_ranks(self._totals[phase].to(self.device)).cpu().clone()
         self._totals[phase].zero_()
-        loss = total / count if count else float("nan")
+        # Without any label 0 / 0, which is the NaN wanted.
+        loss = float((self.task.weights * sums / counts).sum())
         self.epoch_loss[phase] = loss
         self.log(f"{phase}_loss", loss, sync_dist=True)
         return loss

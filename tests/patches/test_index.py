@@ -56,7 +56,7 @@ def test_a_part_may_be_several_values(planes):
 
 
 def test_patches_with_a_landslide_of_their_part_are_copied():
-    patches = Patches(10, np.array([[0, 0], [0, 10]]), np.array([5, 5]), np.array([0, 1]))
+    patches = Patches(10, 10, np.array([[0, 0], [0, 10]]), np.array([5, 5]), np.array([0, 1]))
     assert patches.copies(5).tolist() == [1, 5]
     assert patches.copies(1).tolist() == [1, 1]
 
@@ -66,6 +66,6 @@ def test_blocks_shrink_until_every_lane_has_some(cores, side):
     rows, columns = np.divmod(np.arange(cores * cores), cores)
     origins = np.stack([rows, columns], axis=1) * 100
     ones = np.ones(len(origins), int)
-    blocks = Patches(100, origins, ones, ones).blocks(num_lanes=16)
+    blocks = Patches(100, 100, origins, ones, ones).blocks(num_lanes=16)
     squares = (rows // side) * cores + columns // side
     np.testing.assert_array_equal(blocks, squares)

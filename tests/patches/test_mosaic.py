@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from landslide_dist.grid import Window
 from landslide_dist.patches.mosaic import Mosaic
 from landslide_dist.patches.reader import HostReader
+from landslide_dist.patches.region import RegionData
 
 SHAPES = {"a": (50, 70), "b": (30, 33), "c": (64, 40)}
 
@@ -64,3 +66,34 @@ def test_windows_are_those_of_all_regions(mosaic):
 def test_a_window_over_two_regions_is_refused(mosaic):
     with pytest.raises(ValueError, match=r"touches \['a', 'b'\]"):
         mosaic.piece_at(Window(0, 0, 5, mosaic.shape[1] // 2 + 20))
+
+
+def test_held_planes_hold_nothing_between_the_regions(mosaic, planes):
+    """Memory that no block fills must read as beyond the raster, not as what lay there before."""
+    labels = {
+        piece.name: HostReader(
+            planes[piece.name]
+            | {name: np.zeros(SHAPES[piece.name], np.uint8) for name in ("landslide", "split")}
+        )
+        for piece in mosaic.pieces
+    }
+    regions = {
+        name: (reader, SHAPES[name], [Window(0, 0, *SHAPES[name])])
+        for name, reader in labels.items()
+    }
+    labelled = Mosaic.beside_one_another(regions, core_px=16, context_px=5)
+    parts = {"train": frozenset({0})}
+    names = ["elevation", "reflectance"]
+    data = RegionData(labelled, names, parts, labelled.shape, list(labelled.windows))
+    filled = {
+        name: torch.from_numpy(np.full(shape, 7, dtype))
+        for name, (shape, dtype) in data.layout().items()
+    }
+    data.fill(filled)
+    inside = np.zeros(labelled.shape, dtype=bool)
+    for piece in labelled.pieces:
+        inside[piece.place.slices] = True
+    assert np.array_equal(~np.isnan(filled["elevation"].numpy()), inside)
+    assert (filled["reflectance"].numpy()[..., ~inside] == 65535).all()
+    assert np.array_equal(filled["train"].numpy() == 0, inside)
+    assert (filled["train"].numpy()[~inside] == 255).all()

@@ -1,0 +1,185 @@
+"""``experiment`` on several events: single-area, combined, unseen-area and leave-one-out models.
+
+The models are those of Prakash et al. 2021: every event alone, all of them together, and all but
+one, at every base resolution; each is tested on every event. What is there is not made again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from landslide_dist.config.events import EventsConfig
+from landslide_dist.config.run import config_hash
+from landslide_dist.evaluation.cores import count_windows, keep_counts, kept_counts
+from landslide_dist.evaluation.events import COMBINED, EventOutcome, TrainedOn
+from landslide_dist.evaluation.metrics import null_for_nan
+from landslide_dist.inference.predictor import TiledPredictor
+from landslide_dist.kernels.scores import ScoreCounts, best_threshold
+from landslide_dist.progress import console, track
+from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.derive import derive
+from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.split import split, split_hash
+from landslide_dist.stages.train_events import PLANES, EventTrainer
+from landslide_dist.store import cube
+from landslide_dist.training.ranks import check_starts_alone
+from landslide_dist.whole_file import write_whole
+
+
+def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
+    """Prepare every event, train every model, test it on every event.
+
+    Writes ``events.json``, ``events.md``, ``events.csv`` and ``events.html`` below ``run_dir``.
+
+    Raises:
+        ConfigError: A part of an event is left without labels.
+        DataError: Events differ in their bands.
+    """
+    check_starts_alone("experiment")
+    skipped = prepare(config)
+    trainings = list(_trainings(config, skipped))
+    outcomes: list[EventOutcome] = []
+    for training in track(iter(trainings), "experiment", total=len(trainings)):
+        outcomes += training.outcomes()
+    outcomes += _skipped(config, skipped)
+    write_whole(
+        f"{config.run_dir}/events.json",
+        json.dumps(null_for_nan({"rows": [one.plain() for one in outcomes]}), indent=1),
+    )
+    console.print(f"experiment: {config.run_dir}/events.json")
+    return outcomes
+
+
+#: (event, pixel size) -> why it is left out.
+Skipped = Mapping[tuple[str, float], str]
+
+
+def prepare(config: EventsConfig) -> dict[tuple[str, float], str]:
+    """Cubes and splits of all events at all resolutions; which are too small to be trained on."""
+    skipped = {}
+    for pixel_m in config.pixel_sizes_m:
+        runs = {event: config.run(event, pixel_m) for event in config.events}
+        # Images are matched to those of all training events, so these are there first.
+        for run in runs.values():
+            ingest(run)
+        for event, run in runs.items():
+            height, width = cube.read_grid(run.cube.location).shape
+            if min(height, width) < run.patches.core_px:
+                skipped[event, pixel_m] = (
+                    f"{height} x {width} px are less than one tile of {run.patches.core_px} px"
+                )
+                continue
+            derive(run)
+            split(run)
+    return skipped
+
+
+@dataclass(frozen=True)
+class Training:
+    """Models of one set of events, at one resolution, with one seed.
+
+    Attributes:
+        config: The experiments.
+        name: ``A``, ``ALL``, ``ALL-A``.
+        events: Trained on.
+        tested: Events that are large enough to be tested on.
+        pixel_m: Base resolution.
+        seed: Of weights and samples.
+        ablation: Name of what is changed; empty for nothing.
+    """
+
+    config: EventsConfig
+    name: str
+    events: tuple[str, ...]
+    tested: tuple[str, ...]
+    pixel_m: float
+    seed: int
+    ablation: str = ""
+
+    def outcomes(self) -> list[EventOutcome]:
+        """Train, or take what is there, and test on every event."""
+        outcomes = []
+        for model in self.trainer.context.config.models:
+            place = (model, self.name, self.events, self.pixel_m, self.seed, self.ablation)
+            trained = TrainedOn(*place)
+            counts = {event: self._counts(model, event) for event in self.tested}
+            validation = ScoreCounts.zero()
+            for event in self.events:
+                validation += counts[event]["validation"]
+            threshold = best_threshold(validation)
+            outcomes += [
+                EventOutcome.of(trained, event, counts[event]["test"], threshold)
+                for event in self.tested
+            ]
+        return outcomes
+
+    @cached_property
+    def contexts(self) -> dict[str, RunContext]:
+        """The run of every tested event, with this training's seed and changes."""
+        changes = self.config.ablations.get(self.ablation)
+        return {
+            event: RunContext(self.config.run(event, self.pixel_m, self.seed, changes))
+            for event in self.tested
+        }
+
+    @cached_property
+    def trainer(self) -> EventTrainer:
+        """Trains on the events together, in a folder of its own."""
+        events = tuple(self.contexts[event] for event in self.events)
+        parts = (self.ablation.replace(" ", "_"), self.name, f"{self.pixel_m:g}m", f"{self.seed}")
+        folder = f"{self.config.run_dir}/trainings/{'-'.join(part for part in parts if part)}"
+        own = events[0].config.model_copy(update={"run_dir": folder})
+        return EventTrainer(RunContext(own), True, events)
+
+    def predictor(self, model: str, event: str) -> TiledPredictor:
+        """A trained model on one event."""
+        context = self.contexts[event]
+        reader = context.reader(PLANES)
+        return TiledPredictor.of_model(self.trainer.train(model), reader, context.config.predict)
+
+    def _counts(self, model: str, event: str) -> dict[str, ScoreCounts]:
+        """Of the validation and test parts of an event; unseen ones are all test."""
+        context = self.contexts[event]
+        parts = context.config.split.parts()
+        wanted = {part: parts[part] for part in ("validation", "test")}
+        path = f"{self.trainer.context.config.run_dir}/scores/{model}-{event}.npz"
+        key = config_hash(
+            {
+                "model": self.trainer.fingerprint(model),
+                "split": split_hash(context),
+                "predict": context.config.predict.model_dump(mode="json"),
+                "cube": context.derive_hash,
+            }
+        )
+        counts = kept_counts(path, key)
+        if counts is None:
+            predictor = self.predictor(model, event)
+            windows = cube.shard_windows(context.config.cube.location)
+            reader = context.reader(PLANES)
+            counts = count_windows(predictor.probability, reader, windows, wanted)
+            keep_counts(path, key, counts)
+        return counts
+
+
+def _trainings(config: EventsConfig, skipped: Skipped) -> Iterator[Training]:
+    for pixel_m in config.pixel_sizes_m:
+        tested = tuple(event for event in config.events if (event, pixel_m) not in skipped)
+        for seed in config.seeds:
+            for name, events in config.trainings().items():
+                left = tuple(event for event in events if event in tested)
+                if left:
+                    yield Training(config, name, left, tested, pixel_m, seed)
+                if left and name == COMBINED:
+                    for ablation in config.ablations:
+                        yield Training(config, name, left, tested, pixel_m, seed, ablation)
+
+
+def _skipped(config: EventsConfig, skipped: Skipped) -> list[EventOutcome]:
+    outcomes = []
+    for (event, pixel_m), reason in skipped.items():
+        for model in config.run(event, pixel_m).models:
+            for seed in config.seeds:
+                trained = TrainedOn(model, event, (event,), pixel_m, seed)
+                outcomes.append(EventOutcome(trained, event, skipped=reason))
+    return outcomes
