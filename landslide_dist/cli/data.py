@@ -1,7 +1,7 @@
 """Commands from files to a cube, and its division."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,24 +21,6 @@ def ingest(
     from landslide_dist.stages.ingest import ingest as stage
 
     stage(run_config, overwrite)
-
-
-@app.command(name="import")
-def import_(
-    format_: Annotated[
-        Literal["veneto-hdf5"], typer.Argument(metavar="FORMAT", help="Published data set.")
-    ],
-    config: Config,
-    set_: Set = None,
-    cluster: Cluster = None,
-    print_config: PrintConfig = False,
-    overwrite: Overwrite = False,
-) -> None:
-    """Read a published data set into the cube: ingest of a config whose source it is."""
-    run_config = load_config(config, set_, cluster, print_config)
-    from landslide_dist.stages.ingest import import_published
-
-    import_published(run_config, format_, overwrite)
 
 
 @app.command()

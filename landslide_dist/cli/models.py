@@ -1,6 +1,19 @@
 """Commands that train models and draw their maps."""
 
-from landslide_dist.cli.app import Cluster, Config, Models, PrintConfig, Set, app, load_config
+import typer
+
+from landslide_dist.cli.app import (
+    Cluster,
+    Config,
+    Models,
+    PrintConfig,
+    Set,
+    app,
+    load_config,
+    shown,
+)
+from landslide_dist.config.events import EventsConfig
+from landslide_dist.config.load import load_experiment, to_yaml
 
 
 @app.command()
@@ -40,8 +53,16 @@ def predict(
 
 @app.command()
 def experiment(config: Config, set_: Set = None, print_config: PrintConfig = False) -> None:
-    """Cross-validate every model over folds of several kinds of split, side by side."""
-    run_config = load_config(config, set_, None, print_config)
+    """Cross-validate every model over kinds of split, or over several events."""
+    loaded = load_experiment(config, set_ or ())
+    if isinstance(loaded, EventsConfig):
+        if print_config:
+            typer.echo(to_yaml(loaded), nl=False)
+            raise typer.Exit
+        from landslide_dist.stages.events import experiment_on_events
+
+        experiment_on_events(loaded)
+        return
     from landslide_dist.stages.experiment import experiment as stage
 
-    stage(run_config)
+    stage(shown(loaded, print_config))

@@ -43,3 +43,21 @@ def demo(
     from landslide_dist.stages.demo import demo_config
 
     stage(shown(demo_config(folder, set_ or ()), print_config))
+
+
+@app.command()
+def map_event(
+    config: Config,
+    checkpoint: Annotated[
+        Path, typer.Option(help="Event model, e.g. RUN_DIR/models/resunet/best.ckpt.")
+    ],
+    set_: Set = None,
+    cluster: Cluster = None,
+    print_config: PrintConfig = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Map a new event by a trained model: map, inventory and page; needs no labels."""
+    run_config = load_config(config, set_, cluster, print_config)
+    from landslide_dist.stages.map_event import map_event as stage
+
+    stage(run_config, str(checkpoint), overwrite)

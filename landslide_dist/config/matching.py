@@ -11,7 +11,10 @@ class TableReference(Config):
     """Counts that were saved before."""
 
     kind: Literal["table"]
-    path: str = Field(description="JSON file, e.g. RUN_DIR/reference_pre.json of another run")
+    path: str = Field(
+        description="JSON file, e.g. RUN_DIR/reference_{role}.json of another run: {role} stands "
+        "for pre and post"
+    )
 
 
 class ChipsReference(Config):

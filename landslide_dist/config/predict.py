@@ -66,6 +66,9 @@ class PredictConfig(Config):
         for name, members in ensembles.items():
             if not name.isidentifier():
                 raise ValueError(f"names of ensembles are plain words; got {name!r}")
-            if len(members) < 2 or len(set(members)) < len(members):
-                raise ValueError(f"ensemble {name!r} needs two or more different members")
+            one_file = len(members) == 1 and not members[0].isidentifier()
+            if len(set(members)) < len(members) or (len(members) < 2 and not one_file):
+                raise ValueError(
+                    f"ensemble {name!r} needs two or more different members, or one checkpoint file"
+                )
         return ensembles

@@ -1,6 +1,7 @@
 """What surrounds a map: scale bar, north arrow, legend, colour bar."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,10 +17,21 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from landslide_dist.evaluation.drawing import INK, SOFT
-from landslide_dist.evaluation.overview import Overview
 
 #: Keeps dark words and arrows readable on dark maps.
 HALO = [withStroke(linewidth=2.5, foreground="white")]
+
+
+class Scaled(Protocol):
+    """A map at picture scale, an :class:`~.overview.Overview` say."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, pixels of the picture."""
+
+    @property
+    def pixel_m(self) -> float:
+        """Side of one of them, metres."""
 
 
 def legend(axes: Axes, handles: Sequence[Patch | Line2D]) -> None:
@@ -49,7 +61,7 @@ def style_bar(bar: Colorbar) -> None:
         bar.update_ticks()
 
 
-def furnish(axes: Axes, overview: Overview) -> None:
+def furnish(axes: Axes, overview: Scaled) -> None:
     """A scale bar and a north arrow: rasters here are north-up."""
     scale_bar(axes, overview)
     axes.annotate(
@@ -62,7 +74,7 @@ def furnish(axes: Axes, overview: Overview) -> None:
     )  # fmt: skip
 
 
-def scale_bar(axes: Axes, overview: Overview) -> None:
+def scale_bar(axes: Axes, overview: Scaled) -> None:
     """A bar of a round length, about a quarter of the map, lower left."""
     quarter_m = overview.shape[1] * overview.pixel_m / 4
     power = 10 ** np.floor(np.log10(quarter_m))

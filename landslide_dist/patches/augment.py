@@ -9,6 +9,7 @@ sample's key alone, not on the samples beside it or on the rank.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -16,14 +17,15 @@ from torch.nn import functional as F
 
 from landslide_dist.batch import Batch, image_values
 from landslide_dist.config.augment import AugmentConfig
-from landslide_dist.draws import RANGE, drawn, halves, uniform
+from landslide_dist.draws import uniform
 from landslide_dist.schema import UNLABELLED
 
 #: Numbers of a key's draws: the geometry's, then those of each image.
 _TURN, _SCALE, _SHEAR, _FLIP_X, _FLIP_Y, _OF_IMAGES = range(6)
 #: Draws that one image has for itself, before those of its bands.
 _PER_IMAGE = 64
-_NOISE_SALT = 0x9E37
+#: Length of the sequence that noise is taken from.
+_NUM_NORMAL = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -143,18 +145,24 @@ def recolour(image: Tensor, keys: Tensor, number: int, config: AugmentConfig) ->
     mean = image.nanmean(dim=(2, 3), keepdim=True)
     varied = mean + (image - mean) * (1 + contrast) + brightness * mean
     varied = varied * (1 + colour[:, :, None, None])
-    varied = varied + sharpness * (varied - _blurred(varied))
-    return varied * (1 + deviation.abs() * _noise(image, keys, number))
+    if config.sharpness:
+        varied = varied + sharpness * (varied - _blurred(varied))
+    return varied * (1 + deviation.abs() * _noise(image, keys, number)) if config.noise else varied
 
 
 def _noise(image: Tensor, keys: Tensor, number: int) -> Tensor:
-    """Of each pixel and band, about normal with deviation 1."""
-    lower, upper = halves(keys.reshape(-1, 1, 1, 1))
-    at = torch.arange(image[0].numel(), device=image.device).reshape(image.shape[1:])
-    # The sum of the halves of a number is triangular: near enough for noise.
-    bits = drawn(_NOISE_SALT + number, lower, upper, at[None])
-    low, high = (bits & 0xFFFF).float(), (bits >> 16).float()
-    return ((low + high) / math.sqrt(RANGE) - 1) * math.sqrt(6)
+    """Of each pixel and band, normal with deviation 1: a piece of a fixed sequence."""
+    size = image[0].numel()
+    sequence = _normal_sequence(image.device, max(_NUM_NORMAL, 2 * size))
+    share = uniform(keys, _OF_IMAGES + number * _PER_IMAGE + _PER_IMAGE - 1)
+    starts = (share.double() * (len(sequence) - size)).long().tolist()
+    return torch.stack([sequence[start : start + size] for start in starts]).view_as(image)
+
+
+@cache
+def _normal_sequence(device: torch.device, length: int) -> Tensor:
+    # Drawn on the CPU, so that every device has the same.
+    return torch.randn(length, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def _blurred(image: Tensor) -> Tensor:

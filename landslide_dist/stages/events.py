@@ -8,22 +8,27 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from landslide_dist.config.events import EventsConfig
+from landslide_dist.config.load import to_yaml
 from landslide_dist.config.run import config_hash
 from landslide_dist.evaluation.cores import count_windows, keep_counts, kept_counts
-from landslide_dist.evaluation.events import COMBINED, EventOutcome, TrainedOn
+from landslide_dist.evaluation.events import COMBINED, EventOutcome, EventsResult, TrainedOn
+from landslide_dist.evaluation.events_page import render_events
+from landslide_dist.evaluation.events_table import events_table
 from landslide_dist.evaluation.metrics import null_for_nan
 from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.kernels.scores import ScoreCounts, best_threshold
 from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
+from landslide_dist.stages.events_maps import areas_m2, event_map
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.split import split, split_hash
 from landslide_dist.stages.train_events import PLANES, EventTrainer
 from landslide_dist.store import cube
-from landslide_dist.training.ranks import check_starts_alone
+from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 
 
@@ -43,12 +48,23 @@ def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
     for training in track(iter(trainings), "experiment", total=len(trainings)):
         outcomes += training.outcomes()
     outcomes += _skipped(config, skipped)
-    write_whole(
-        f"{config.run_dir}/events.json",
-        json.dumps(null_for_nan({"rows": [one.plain() for one in outcomes]}), indent=1),
-    )
-    console.print(f"experiment: {config.run_dir}/events.json")
+    if is_first_rank():
+        drawn = next((t for t in trainings if t.name == COMBINED), trainings[0])
+        maps = [event_map(drawn.predictor, event, drawn.contexts[event]) for event in drawn.tested]
+        areas = {event: areas_m2(drawn.contexts[event]) for event in drawn.tested}
+        _write(config, EventsResult(outcomes, config.unseen, maps, areas))
     return outcomes
+
+
+def _write(config: EventsConfig, result: EventsResult) -> None:
+    folder = Path(config.run_dir)
+    rows = [outcome.plain() for outcome in result.outcomes]
+    write_whole(folder / "events.json", json.dumps(null_for_nan({"rows": rows}), indent=1))
+    table = events_table(result)
+    write_whole(folder / "events.md", table.markdown())
+    write_whole(folder / "events.csv", table.csv())
+    write_whole(folder / "events.html", render_events(config.name, result, to_yaml(config)))
+    console.print(f"experiment: {folder}/events.html, events.json, events.md, events.csv")
 
 
 #: (event, pixel size) -> why it is left out.

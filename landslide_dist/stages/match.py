@@ -128,7 +128,8 @@ def _references(config: RunConfig) -> dict[str, Reference]:
     assert config.cube.matching is not None
     source = config.cube.matching.reference
     if isinstance(source, TableReference):
-        return dict.fromkeys(ROLES, Reference.from_json(source.path))
+        paths = {role: source.path.replace("{role}", role) for role in ROLES}
+        return {role: Reference.from_json(path) for role, path in paths.items()}
     if isinstance(source, ChipsReference):
         chips = Reference.from_counts(chip_counts(source.folder, source.bands))
         references = dict.fromkeys(ROLES, chips)

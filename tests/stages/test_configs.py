@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from landslide_dist.config import load
+from landslide_dist.config.load import load_experiment
 from landslide_dist.stages.demo import demo_config
 
 ROOT = Path(__file__).parents[2]
@@ -12,7 +13,7 @@ RUNS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != 
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
 def test_every_shipped_config_parses(path, monkeypatch):
     monkeypatch.setenv("LANDSLIDE_DATA", "/data")
-    config = load(path)
+    config = load_experiment(path)
     assert config.name
     assert "$" not in config.model_dump_json()
 

@@ -1,0 +1,243 @@
+"""Event mapping from images to map and inventory, in one process on small made-up events."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from landslide_dist.config.load import load_experiment, validate
+from landslide_dist.errors import ConfigError, DataError
+from landslide_dist.models import checkpoint
+from landslide_dist.patches.pair import find_pairs
+from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.derive import derive
+from landslide_dist.stages.evaluate import evaluate
+from landslide_dist.stages.events import experiment_on_events
+from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.map_event import map_event
+from landslide_dist.stages.predict import predict
+from landslide_dist.stages.split import split
+from landslide_dist.stages.train import train, trainer_of
+from landslide_dist.stages.train_events import EventTrainer
+from landslide_dist.store import cube
+from landslide_dist.store.location import open_group
+
+MODEL = {
+    "kind": "resunet",
+    "widths": [4, 8],
+    "epochs": 2,
+    "learning_rate": 0.01,
+    "batch_size": 8,
+}
+
+
+def settings(folder, name="event", seed=3, bands=("red", "green", "blue", "nir"), **changes):
+    return {
+        "name": name,
+        "task": "event_mapping",
+        "run_dir": f"{folder}/{name}",
+        "cube": {
+            "location": f"{folder}/{name}/cube.zarr",
+            "storage": {"chunk_px": 64, "shard_px": 128},
+        },
+        "sources": {
+            "synthetic": {
+                "seed": seed,
+                "height": 160,
+                "width": 192,
+                "base_rate": 0.08,
+                "event": {"num_pairs": 2, "cloud": 0.1, "bands": list(bands)},
+            }
+        },
+        "split": {"kind": "block", "block_px": 64, "fractions": [0.5, 0.25, 0.25]},
+        "patches": {"core_px": 32, "stride_px": 16, "context_px": 0, "oversample": 1},
+        "models": {"resunet": MODEL, "ndvi": {"kind": "ndvi_difference", "epochs": 2}},
+        "evaluate": {"bootstrap_draws": 0},
+        "predict": {"cog": False, "tile_px": 64},
+        **changes,
+    }
+
+
+def prepared(tree):
+    config = validate(tree, "test")
+    for stage in (ingest, derive, split):
+        stage(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    config = prepared(settings(tmp_path_factory.mktemp("events")))
+    train(config)
+    predict(config)
+    return config
+
+
+def planes_of(config, *names):
+    group = open_group(config.cube.location)
+    return [cube.array(group, name)[:] for name in names]
+
+
+def test_a_masked_pixel_never_reaches_labels_loss_score_or_map(run):
+    context = RunContext(run)
+    valid, landslide = planes_of(run, "valid", "landslide")
+    pair = find_pairs(run.cube.location)[0]
+    clear = (valid[pair.pre] == 1) & (valid[pair.post] == 1)
+    assert 0.02 < 1 - clear.mean() < 0.5
+    parts = cube.array(open_group(context.split_location), "split")[:]
+    assert (parts[~clear] == 255).all()
+    assert (parts[clear] != 255).any()
+    probability = cube.array(open_group(context.paths.prediction("resunet")), "probability")[:]
+    assert np.isnan(probability[~clear]).all()
+    assert np.isfinite(probability[clear]).all()
+    scored = evaluate(run)["resunet"].counts
+    assert sum(part.num_labelled for part in scored.values()) == (parts != 255).sum()
+    trainer = trainer_of(context)
+    for piece in trainer.mosaic.pieces:
+        read = piece.reader.read(piece.place.relative_to(piece.place), ("landslide", "pre_red"))
+        assert (read["landslide"] == 255).sum() == (read["pre_red"] == 0).sum()
+    assert (landslide != 255).all()
+
+
+def test_every_pair_is_trained_on_with_overlapping_tiles(run):
+    trainer = trainer_of(RunContext(run))
+    assert isinstance(trainer, EventTrainer)
+    assert [piece.name for piece in trainer.mosaic.pieces] == ["event, pair 0", "event, pair 1"]
+    model = checkpoint.load(RunContext(run).paths.checkpoint("resunet"))[0]
+    data = trainer.datamodule(model, 8, 0)
+    training, testing = (data.cutters[part].patches for part in ("train", "test"))
+    assert (training.core_px, training.stride_px) == (32, 16)
+    assert (testing.core_px, testing.stride_px) == (32, 32)
+    assert (training.origins % 32).any()
+    assert not (testing.origins % 32).any()
+    batch = next(iter(data.train_dataloader()))
+    assert batch.planes["pre_red"].shape[1:] == (34, 34)
+
+
+def test_the_map_can_be_of_another_pair(run):
+    other = run.model_copy(update={"predict": run.predict.model_copy(update={"pair": 1})})
+    valid = planes_of(run, "valid")[0]
+    context = RunContext(other)
+    assert context.pair.number == 1
+    clear = (valid[context.pair.pre] == 1) & (valid[context.pair.post] == 1)
+    window = cube.shard_windows(run.cube.location)[0]
+    read = context.reader(("landslide", "elevation"), split=False).read(window, ("landslide",))
+    assert np.array_equal(read["landslide"] == 255, ~clear[window.slices])
+    missing = run.model_copy(update={"predict": run.predict.model_copy(update={"pair": 7})})
+    with pytest.raises(ConfigError, match=r"predict\.pair 7 is not in the cube, which has 0, 1"):
+        RunContext(missing).pair  # noqa: B018
+
+
+def test_a_new_event_is_mapped_without_labels(run, tmp_path):
+    tree = settings(tmp_path, "new", seed=9)
+    path = RunContext(run).paths.checkpoint("resunet")
+    config = validate(tree, "test")
+    map_event(config, path)
+    for name in ("event.html", "inventory/event.gpkg", "inventory/event.geojson"):
+        assert (tmp_path / "new" / name).stat().st_size > 90
+    page = (tmp_path / "new" / "event.html").read_text()
+    assert "trained on event" in page
+    other = settings(tmp_path, "rgb", bands=("red", "green", "blue"))
+    with pytest.raises(DataError, match="trained on reflectance of red, green, blue, nir"):
+        map_event(validate(other, "test"), path)
+
+
+def test_models_belong_to_their_task(tmp_path):
+    with pytest.raises(ConfigError, match="llr is not a model of event_mapping"):
+        validate(settings(tmp_path, models={"llr": {"kind": "llr"}}), "test")
+    tree = settings(tmp_path)
+    tree["sources"] = {"elevation": {"path": "dem.tif"}}
+    tree["cube"]["grid"] = {"like": "dem.tif"}
+    with pytest.raises(ConfigError, match="needs images: give sources.reflectance"):
+        validate(tree, "test")
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiments")
+    one = settings(folder)
+    common = {key: one[key] for key in ("split", "patches", "predict")}
+    common["cube"] = {"storage": one["cube"]["storage"]}
+    common["patches"] = one["patches"] | {"core_px": 64, "stride_px": 32}
+    common["models"] = {"resunet": MODEL}
+    synthetic = one["sources"]["synthetic"] | {"event": {"num_pairs": 1, "cloud": 0.02}}
+    common["sources"] = {"synthetic": synthetic}
+    events = {
+        n: {"sources": {"synthetic": {"seed": s}}}
+        for n, s in zip("ABCD", (3, 4, 6, 8), strict=True)
+    }
+    tree = {
+        "name": "experiments",
+        "run_dir": str(folder / "out"),
+        "common": common,
+        "events": events,
+        "unseen": ["D"],
+        "pixel_sizes_m": [10, 80],
+        "ablations": {"without augmentation": {"models": {"resunet": {"augment": None}}}},
+    }
+    path = folder / "events.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return load_experiment(path)
+
+
+@pytest.mark.slow
+def test_all_experiments_on_several_events(experiments):
+    outcomes = experiment_on_events(experiments)
+    trained = {(o.trained.training, o.trained.ablation) for o in outcomes if not o.skipped}
+    jackknife = {(f"ALL-{event}", "") for event in "ABC"}
+    singles = {(event, "") for event in "ABC"}
+    assert trained == {("ALL", ""), ("ALL", "without augmentation")} | singles | jackknife
+    tested = [o for o in outcomes if not o.skipped]
+    assert len(tested) == 8 * 4
+    for one in tested:
+        assert one.is_seen == (one.event in one.trained.events)
+        assert 0 < one.num_positive < one.num_labelled
+    whole = [o.num_labelled for o in tested if o.event == "D"]
+    parts = [o.num_labelled for o in tested if o.event == "A"]
+    assert min(whole) > 2 * max(parts)
+    skipped = {o.event: o.skipped for o in outcomes if o.skipped}
+    assert skipped.keys() == set("ABCD")
+    assert "32 x 32 px are less than one tile of 64 px" in skipped["A"]
+    folder = Path(experiments.run_dir)
+    rows = json.loads((folder / "events.json").read_text())["rows"]
+    assert len(rows) == len(outcomes)
+    page = (folder / "events.html").read_text()
+    assert "less than one tile" in page
+    again = experiment_on_events(experiments)
+    assert [o.plain() for o in again] == [o.plain() for o in outcomes]
+
+
+def test_a_single_event_and_all_of_them_have_the_papers_names(experiments):
+    assert experiments.trainings() == {
+        "A": ("A",),
+        "B": ("B",),
+        "C": ("C",),
+        "ALL": ("A", "B", "C"),
+        "ALL-A": ("B", "C"),
+        "ALL-B": ("A", "C"),
+        "ALL-C": ("A", "B"),
+    }
+    run = experiments.run("D", 80, seed=5)
+    assert run.split.fractions == (0, 0, 1)
+    assert (run.sources.synthetic.height, run.sources.synthetic.pixel_m) == (32, 80)
+    assert run.training.seed == 5
+    assert len(run.cube.matching.reference.locations) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"unseen": ["Z"]}, "unseen ['Z'] are not among the events (A, B, C, D)"),
+        ({"unseen": list("ABCD")}, "leave some to train on"),
+        ({"unseen": ["C", "D"]}, "needs three or more to train on"),
+        ({"ablations": {"x": {"models": {"resunet": {"depth": 3}}}}}, "depth"),
+    ],
+)
+def test_experiments_that_make_no_sense(experiments, tmp_path, changes, message):
+    path = tmp_path / "events.yaml"
+    path.write_text(yaml.safe_dump(experiments.model_dump(mode="json") | changes))
+    with pytest.raises(ConfigError) as error:
+        load_experiment(path)
+    assert message in str(error.value)
