@@ -82,9 +82,9 @@ def trained(
         "run_dir": str(folder / "seams"),
         "cube": {"location": str(folder / "seams.zarr")},
         "sources": {"synthetic": {"seed": 2, **shape}},
-        "patches": {"core_px": 124},
+        "patches": {"core_px": 124, "context_px": PUBLISHED_PX, "oversample": 1},
         "models": {
-            "cnn": {"kind": "cnn", "epochs": 8, "optimizer": "adam", "learning_rate": 0.002}
+            "cnn": {"kind": "cnn", "epochs": 3, "optimizer": "adam", "learning_rate": 0.002}
             | ({"widths": widths} if widths else {})
         },
     }

@@ -131,7 +131,7 @@ def confusion_figure(event: EventMap, model: str) -> bytes | None:
         event: One event.
         model: Its symbol, for the title.
     """
-    tested = tested_window(event)
+    tested = window_tested(event)
     if tested is None:
         return None
     windows = [tested]
@@ -170,7 +170,7 @@ def map_mcc(event: EventMap) -> float:
     return 0.0 if math.isnan(mcc) and tp + fn and tn + fp else mcc
 
 
-def tested_window(event: EventMap) -> Window | None:
+def window_tested(event: EventMap) -> Window | None:
     """The extent of what was tested, a margin around it; None where nothing was."""
     tested = confusion_classes(event.landslide, event.probability) != MASKED
     if not tested.any():

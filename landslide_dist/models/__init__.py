@@ -1,7 +1,8 @@
 """Models: compact planes -> channels -> logits.
 
 ``encoder``         codes and continuous planes to channels, uphill gathering
-``pixel``, ``unet`` networks on the channels; ``blocks`` is what they share
+``event_encoder``   image pairs and elevation to channels; ``terrain`` slope and hillshade there
+``pixel``, ``unet``, ``resunet`` networks on the channels; ``blocks`` is what they share
 ``susceptibility``  encoder + network as one model, and how far it looks
 ``constant``        the baselines without weights
 ``recipe``          what a model is made from

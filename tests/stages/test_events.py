@@ -9,6 +9,8 @@ import yaml
 
 from landslide_dist.config.load import load_experiment, validate
 from landslide_dist.errors import ConfigError, DataError
+from landslide_dist.grid import Window
+from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.models import checkpoint
 from landslide_dist.patches.pair import find_pairs
 from landslide_dist.stages.context import RunContext
@@ -99,6 +101,25 @@ def test_a_masked_pixel_never_reaches_labels_loss_score_or_map(run):
         read = piece.reader.read(piece.place.relative_to(piece.place), ("landslide", "pre_red"))
         assert (read["landslide"] == 255).sum() == (read["pre_red"] == 0).sum()
     assert (landslide != 255).all()
+
+
+def test_the_map_in_tiles_equals_the_whole_image_and_a_small_context_does_not(run):
+    context = RunContext(run)
+    model = checkpoint.load(context.paths.checkpoint("resunet"))[0]
+    group = open_group(context.paths.prediction("resunet"))
+    probability = cube.array(group, "probability")[:]
+    whole = Window(0, 0, *context.grid.shape)
+    reader = context.reader(("elevation",), split=False)
+
+    def mapped(**changes):
+        settings = run.predict.model_copy(update={"tile_px": 256, **changes})
+        return TiledPredictor.of_model(model, reader, settings).probability(whole)
+
+    assert model.exact_context_px > 9
+    np.testing.assert_allclose(probability, mapped(), atol=1e-5)
+    cropped = mapped(tile_px=64, context_px=4)
+    assert np.array_equal(np.isnan(cropped), np.isnan(probability))
+    assert np.nanmax(np.abs(cropped - probability)) > 1e-4
 
 
 def test_every_pair_is_trained_on_with_overlapping_tiles(run):
