@@ -1,9 +1,8 @@
 """Commands that take in published data sets, one a format."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -13,9 +12,7 @@ from landslide_dist.cli.app import Cluster, Config, Overwrite, PrintConfig, Set,
 class Formats(TyperGroup):
     """Says which formats there are to who asks for another."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of a format."""
         if args and args[0] not in self.commands:
             ctx.fail(f"{args[0]!r} is not a format; there are {', '.join(self.commands)}")
@@ -47,7 +44,8 @@ def landslide4sense(
     out: Annotated[Path, typer.Argument(help="Folder of chips that is made.")],
     chip_px: Annotated[int, typer.Option(help="Side of a chip.", min=8)] = 64,
     min_share: Annotated[
-        float, typer.Option(help="Least share of landslide pixels of a landslide chip.", max=1)
+        float,
+        typer.Option(help="Least share of landslide pixels of a landslide chip.", min=0, max=1),
     ] = 0.05,
 ) -> None:
     """Landslide4Sense patches into RGB chips with and without landslides, for classification.

@@ -122,7 +122,7 @@ def _colours(path: Path) -> NDArray[np.uint8]:
     low, high = np.quantile(colours, STRETCH, axis=(1, 2), keepdims=True)
     # The values are rescaled ones without a unit: only their order within a patch is known.
     share = (colours - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
-    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * np.clip(share, 0, 1)), np.uint8)
 
 
 def _mask(path: Path) -> NDArray[np.bool_]:

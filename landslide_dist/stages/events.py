@@ -49,7 +49,8 @@ def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
         outcomes += training.outcomes()
     outcomes += _skipped(config, skipped)
     if is_first_rank():
-        drawn = next((t for t in trainings if t.name == COMBINED), trainings[0])
+        finest = min(config.pixel_sizes_m)
+        drawn = min(trainings, key=lambda t: (t.pixel_m != finest, t.name != COMBINED, t.seed))
         maps = [event_map(drawn.predictor, event, drawn.contexts[event]) for event in drawn.tested]
         areas = {event: areas_m2(drawn.contexts[event]) for event in drawn.tested}
         _write(config, EventsResult(outcomes, config.unseen, maps, areas))

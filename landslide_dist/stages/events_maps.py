@@ -30,18 +30,19 @@ Predictors = Callable[[str, str], TiledPredictor]
 
 
 def event_map(predictors: Predictors, event: str, context: RunContext) -> EventMap:
-    """One event under the first model of the runs."""
+    """One event under the first model of the runs; labels of other parts than test are left out."""
     window = _window(context)
     reader = context.reader(PLANES)
     model = next(iter(context.config.models))
-    planes = reader.read(window, ("landslide",))
+    planes = reader.read(window, ("landslide", "split"))
+    tested = np.isin(planes["split"], sorted(context.config.split.parts()["test"]))
     pre, post = (_picture(context, reader, role, window) for role in ("pre", "post"))
     return EventMap(
         event,
         context.grid.pixel_m,
         pre,
         post,
-        planes["landslide"],
+        np.where(tested, planes["landslide"], np.uint8(UNLABELLED)),
         predictors(model, event).probability(window),
     )
 

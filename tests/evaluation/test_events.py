@@ -306,7 +306,10 @@ def test_what_was_not_run_has_no_section(result, keep, missing):
 
 def test_a_page_without_unseen_events(result):
     kept = tuple(o for o in result.outcomes if o.event in "ABC")
-    page = render_events("name", EventsResult(kept, (), (), {}), "")
+    nothing = np.full((60, 80), np.nan, np.float32)
+    untested = replace(event_map(), probability=nothing)
+    page = render_events("name", EventsResult(kept, (), (untested,), {}), "")
+    assert "<h2>Maps</h2>" not in page
     assert "<h2>Unseen events</h2>" not in page
     assert "<h2>Ablations</h2>" not in page
     assert "<h2>Leaving one event out</h2>" in page
