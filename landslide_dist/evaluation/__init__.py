@@ -6,6 +6,6 @@ each other; :mod:`metrics` says what ``metrics.json`` holds. :mod:`figures`, :mo
 :mod:`class_figures`, :mod:`difference_figure`, :mod:`maps` and :mod:`panel` draw; :mod:`report` is
 the page of a run, :mod:`runs_page` that of several runs, :mod:`experiment_page` that of many
 divisions, whose :mod:`table` is the paper's. Of events, :mod:`events` holds what experiments found,
-:mod:`events_page` is their page, :mod:`event_report` that of one event; :mod:`inventory` makes polygons
-of maps, :mod:`inventory_match` sets two inventories against each other.
+:mod:`events_page` is their page, :mod:`event_report` that of one event; :mod:`inventory` makes
+polygons of maps, :mod:`inventory_match` sets two inventories against each other.
 """
