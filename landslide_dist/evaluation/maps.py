@@ -113,7 +113,9 @@ def terrain_overview(cube_location: str) -> bytes:
     overview = Overview.of(cube_location, 800)
     ds = open_cube(cube_location)
     ground = Ground.of(overview)
-    names = [str(name) for name, array in ds.data_vars.items() if "flag_values" in array.attrs]
+    # Masks of images have flags as well, and a time.
+    classes = [name for name, a in ds.data_vars.items() if "flag_values" in a.attrs and a.ndim == 2]
+    names = [str(name) for name in classes]
     categorical = [name for name in names if name not in ("landslide", "split")]
     panels = ["elevation", *(n for n in ("slope", "uphill") if n in ds), *categorical]
     columns = 2 if len(panels) > 1 else 1

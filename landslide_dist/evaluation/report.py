@@ -1,7 +1,7 @@
 """The report of a run: one self-contained HTML page."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -64,6 +64,7 @@ def render_report(
     audit: SplitAudit,
     config_yaml: str,
     calibrations: Mapping[str, Mapping[str, Any]],
+    event_maps: Sequence[Picture] = (),
 ) -> str:
     """The page as HTML text without any outside resource.
 
@@ -77,6 +78,7 @@ def render_report(
         audit: What the parts see of each other.
         config_yaml: The whole configuration.
         calibrations: Calibrated model -> its ``calibration.json``.
+        event_maps: Of an event, its images beside what was found and missed.
     """
     best = best_model(scores)
     inputs = cast("list[dict[str, Any]]", open_group(cube_location).attrs["source"])
@@ -103,6 +105,7 @@ def render_report(
                 "One colour scale for all, so that the maps can be compared.",
                 _panel(cube_location, predictions),
             ),
+            *event_maps,
             Picture(
                 "Partition",
                 "Which labelled pixels trained, validated and tested; a buffer belongs to none.",
@@ -130,7 +133,7 @@ def render_report(
         class_tables=sections.class_tables(metrics, best),
         strata_tables=sections.strata_tables(metrics, best),
         audit=audit,
-        sources=list({entry["path"]: entry for entry in inputs}.values()),
+        sources=list({entry["path"]: entry for entry in _files(inputs)}.values()),
         cube=cube_location,
         config=config_yaml,
     )
@@ -250,6 +253,12 @@ def _rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name, parts in metrics.items()
     ]
+
+
+def _files(inputs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The files of every input; an image has several."""
+    for entry in inputs:
+        yield from entry.get("files", [entry])
 
 
 def _kind(name: str) -> str:

@@ -14,7 +14,13 @@ from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.run import config_hash
 from landslide_dist.evaluation.cores import count_windows, keep_counts, kept_counts
-from landslide_dist.evaluation.events import COMBINED, EventOutcome, EventsResult, TrainedOn
+from landslide_dist.evaluation.events import (
+    COMBINED,
+    EventMap,
+    EventOutcome,
+    EventsResult,
+    TrainedOn,
+)
 from landslide_dist.evaluation.events_page import render_events
 from landslide_dist.evaluation.events_table import events_table
 from landslide_dist.evaluation.metrics import null_for_nan
@@ -23,7 +29,7 @@ from landslide_dist.kernels.scores import ScoreCounts, best_threshold
 from landslide_dist.progress import console, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.events_maps import areas_m2, event_map
+from landslide_dist.stages.events_maps import areas_m2, tested_map
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.split import split, split_hash
 from landslide_dist.stages.train_events import PLANES, EventTrainer
@@ -51,7 +57,7 @@ def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
     if is_first_rank():
         finest = min(config.pixel_sizes_m)
         drawn = min(trainings, key=lambda t: (t.pixel_m != finest, t.name != COMBINED, t.seed))
-        maps = [event_map(drawn.predictor, event, drawn.contexts[event]) for event in drawn.tested]
+        maps = [drawn.map(event) for event in drawn.tested]
         areas = {event: areas_m2(drawn.contexts[event]) for event in drawn.tested}
         _write(config, EventsResult(outcomes, config.unseen, maps, areas))
     return outcomes
@@ -154,6 +160,12 @@ class Training:
         context = self.contexts[event]
         reader = context.reader(PLANES)
         return TiledPredictor.of_model(self.trainer.train(model), reader, context.config.predict)
+
+    def map(self, event: str) -> EventMap:
+        """An event under the first of the models."""
+        context = self.contexts[event]
+        predictor = self.predictor(next(iter(context.config.models)), event)
+        return tested_map(context, predictor.probability)
 
     def _counts(self, model: str, event: str) -> dict[str, ScoreCounts]:
         """Of the validation and test parts of an event; unseen ones are all test."""

@@ -1,4 +1,4 @@
-"""What the page of event experiments shows of the ground: images, labels, the combined model."""
+"""What pages show of an event: its images, labels or inventory, and the map of a model."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from landslide_dist.evaluation.events import EventMap
 from landslide_dist.evaluation.overview import Part
 from landslide_dist.evaluation.panel import telling_window, window_at
 from landslide_dist.grid import Window
-from landslide_dist.inference.predictor import TiledPredictor
+from landslide_dist.patches.pair import ROLES
 from landslide_dist.patches.reader import PatchReader
-from landslide_dist.schema import NO_IMAGE, UNLABELLED
+from landslide_dist.schema import NO_IMAGE, PROBABILITY, UNLABELLED
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.train_events import PLANES
 from landslide_dist.store import cube
@@ -25,54 +25,60 @@ SHOWN_PX = 1536
 #: Shares of the pixels of a band that are darker than black and brighter than white.
 STRETCH = (0.02, 0.98)
 
-#: Trained model on an event: (model, event) -> predictor.
-Predictors = Callable[[str, str], TiledPredictor]
+Predict = Callable[[Window], NDArray[np.float32]]
 
 
-def event_map(predictors: Predictors, event: str, context: RunContext) -> EventMap:
-    """One event under the first model of the runs; labels of other parts than test are left out."""
-    window = _window(context)
-    reader = context.reader(PLANES)
-    model = next(iter(context.config.models))
-    planes = reader.read(window, ("landslide", "split"))
-    tested = np.isin(planes["split"], sorted(context.config.split.parts()["test"]))
-    pre, post = (_picture(context, reader, role, window) for role in ("pre", "post"))
-    return EventMap(
-        event,
-        context.grid.pixel_m,
-        pre,
-        post,
-        np.where(tested, planes["landslide"], np.uint8(UNLABELLED)),
-        predictors(model, event).probability(window),
-    )
-
-
-def found_map(context: RunContext, map_location: str, landslides: gpd.GeoDataFrame) -> EventMap:
-    """A mapped event: what was predicted, and the outlines of the inventory as labels.
+def tested_map(context: RunContext, predict: Predict) -> EventMap:
+    """An event and what a model says of its test part; labels of other parts are left out.
 
     Args:
         context: The event's run.
-        map_location: Zarr group of its probability.
+        predict: Probability of a window.
+    """
+    window = Window(0, 0, *context.grid.shape)
+    parts = context.config.split.parts()
+    if max(window.shape) > SHOWN_PX:
+        test = Part(context.split_location, parts["test"])
+        window = telling_window(context.config.cube.location, SHOWN_PX, test)
+    labels = context.reader(PLANES).read(window, ("landslide", "split"))
+    tested = np.isin(labels["split"], sorted(parts["test"]))
+    landslide = np.where(tested, labels["landslide"], np.uint8(UNLABELLED))
+    return _event_map(context, window, landslide, predict(window))
+
+
+def found_map(context: RunContext, predict: Predict, landslides: gpd.GeoDataFrame) -> EventMap:
+    """An event and what was mapped of it: the outlines of the inventory stand for labels.
+
+    Args:
+        context: The event's run.
+        predict: Probability of a window.
         landslides: The inventory; of a large event the surroundings of the largest are shown.
     """
-    location = context.config.cube.location
     window = Window(0, 0, *context.grid.shape)
-    if max(context.grid.shape) > SHOWN_PX and len(landslides):
+    if max(window.shape) > SHOWN_PX and len(landslides):
         largest = landslides.loc[landslides["area_m2"].idxmax()]
-        window = window_at(location, SHOWN_PX, (largest.centroid_x_m, largest.centroid_y_m))
-    rows, columns = window.slices
-    probability = cube.open_cube(map_location)["probability"].isel(y=rows, x=columns).to_numpy()
-    burnt = np.zeros(window.shape, dtype=np.uint8)
+        centre = largest.centroid_x_m, largest.centroid_y_m
+        window = window_at(context.config.cube.location, SHOWN_PX, centre)
+    probability = predict(window)
+    mapped = np.zeros(window.shape, dtype=np.uint8)
     if len(landslides):
         transform = context.grid.window_transform(window)
-        burnt = rasterize(landslides.geometry, out_shape=window.shape, transform=transform)
-    reader = context.reader(PLANES[:1], split=False)
-    pre, post = (_picture(context, reader, role, window) for role in ("pre", "post"))
-    shown = burnt.astype(np.uint8)
-    shown[np.isnan(probability)] = UNLABELLED
-    return EventMap(
-        context.config.name, context.grid.pixel_m, pre, post, shown, probability.astype(np.float32)
-    )
+        mapped = rasterize(
+            landslides.geometry, out_shape=window.shape, transform=transform, dtype=np.uint8
+        )
+    mapped[np.isnan(probability)] = UNLABELLED
+    return _event_map(context, window, mapped, probability)
+
+
+def stored(map_location: str) -> Predict:
+    """Probabilities of a map that is predicted already."""
+
+    def read(window: Window) -> NDArray[np.float32]:
+        rows, columns = window.slices
+        probability = cube.open_cube(map_location)[PROBABILITY.name]
+        return probability.isel(y=rows, x=columns).to_numpy().astype(np.float32)
+
+    return read
 
 
 def areas_m2(context: RunContext) -> NDArray[np.float64]:
@@ -85,11 +91,16 @@ def areas_m2(context: RunContext) -> NDArray[np.float64]:
     return np.asarray(num_pixels * context.grid.pixel_m**2, dtype=np.float64)
 
 
-def _window(context: RunContext) -> Window:
-    if max(context.grid.shape) <= SHOWN_PX:
-        return Window(0, 0, *context.grid.shape)
-    test = Part(context.split_location, context.config.split.parts()["test"])
-    return telling_window(context.config.cube.location, SHOWN_PX, test)
+def _event_map(
+    context: RunContext,
+    window: Window,
+    landslide: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+) -> EventMap:
+    reader = context.reader(PLANES[:1], split=False)
+    pre, post = (_picture(context, reader, role, window) for role in ROLES)
+    name, pixel_m = context.config.name, context.grid.pixel_m
+    return EventMap(name, pixel_m, pre, post, landslide, probability)
 
 
 def _picture(

@@ -18,7 +18,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.events_maps import found_map
+from landslide_dist.stages.events_maps import found_map, stored
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.inventory import make_inventories
 from landslide_dist.stages.predict import predict
@@ -65,7 +65,7 @@ def map_event(config: RunConfig, model: str, overwrite: bool = False) -> None:
 def _write_page(context: RunContext, metadata: Mapping[str, Any]) -> None:
     config, paths = context.config, context.paths
     landslides = gpd.read_file(paths.inventory(MAP, "gpkg"), engine="pyogrio")
-    shown = found_map(context, paths.prediction(MAP), landslides)
+    shown = found_map(context, stored(paths.prediction(MAP)), landslides)
     trained_on = metadata.get("events", [])
     found = EventFound(
         shown, landslides, metadata["model_hash"], trained_on, config.inventory.threshold

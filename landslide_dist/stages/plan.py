@@ -21,7 +21,6 @@ from landslide_dist import schema
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import worker_shape
 from landslide_dist.grid import Window
-from landslide_dist.kernels.rings import ring_radii
 from landslide_dist.progress import console
 from landslide_dist.sources import target_grid
 from landslide_dist.stages.derive import add_derived, derive_task
@@ -192,7 +191,7 @@ def _plan_derive(
     config: RunConfig, calibration: Calibration, elevation_bytes_per_pixel: float
 ) -> StagePlan:
     grid, storage = target_grid(config), config.cube.storage
-    halo_px = max(ring_radii(config.cube.looking_distances_m, grid.pixel_m))
+    halo_px = derive_task(config, config.cube.location, grid.pixel_m).halo_px
     costs = [read_cost(window, halo_px, storage, grid.shape) for window in _windows(config)]
     requests, pixels = (sum(column) for column in zip(*costs, strict=True))
     num_outputs = len(derive_task(config, config.cube.location, grid.pixel_m).outputs)

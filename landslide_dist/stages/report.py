@@ -6,11 +6,13 @@ from typing import Any
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.load import to_yaml
-from landslide_dist.evaluation.report import render_report
+from landslide_dist.evaluation.events_confusion import confusion_figure
+from landslide_dist.evaluation.report import Picture, render_report
 from landslide_dist.evaluation.score import ModelScores
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.evaluate import score
+from landslide_dist.stages.events_maps import stored, tested_map
 from landslide_dist.stages.split import audit_of
 from landslide_dist.whole_file import write_whole
 
@@ -40,10 +42,25 @@ def report(
         audit=audit_of(context),
         config_yaml=to_yaml(config),
         calibrations=_calibrations(context),
+        event_maps=_event_maps(context),
     )
     place = output or paths.report
     write_whole(place, page)
     console.print(f"report: {place}")
+
+
+def _event_maps(context: RunContext) -> list[Picture]:
+    """Of an event, its images beside what each map found and missed."""
+    if context.pair is None:
+        return []
+    pictures = []
+    for name in context.config.maps:
+        shown = tested_map(context, stored(context.paths.prediction(name)))
+        figure = confusion_figure(shown, name)
+        if figure is not None:
+            text = "Found, missed and falsely called at threshold 0.5 in the test part."
+            pictures.append(Picture(f"Before, after, and what {name} found", text, figure))
+    return pictures
 
 
 def _calibrations(context: RunContext) -> dict[str, dict[str, Any]]:

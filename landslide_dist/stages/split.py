@@ -119,6 +119,11 @@ def write_split(context: RunContext, labels: PatchReader | None = None) -> list[
     config, place = context.config, context.split_location
     cube_location = config.cube.location
     windows = cube.shard_windows(cube_location)
+    if "landslide" not in open_group(cube_location):
+        raise StoreError(
+            f"cube {cube_location!r} has no landslides to divide: give sources.inventory and "
+            "ingest again"
+        )
     labels = labels or context.reader(("landslide", "elevation"), split=False)
     plan = plan_split(
         config.split, context.grid, config.patches.core_px, context.buffer_px, labels, windows

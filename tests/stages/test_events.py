@@ -20,6 +20,7 @@ from landslide_dist.stages.events import experiment_on_events
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.map_event import map_event
 from landslide_dist.stages.predict import predict
+from landslide_dist.stages.report import report
 from landslide_dist.stages.split import split
 from landslide_dist.stages.train import train, trainer_of
 from landslide_dist.stages.train_events import EventTrainer
@@ -163,6 +164,13 @@ def test_a_new_event_is_mapped_without_labels(run, tmp_path):
     other = settings(tmp_path, "rgb", bands=("red", "green", "blue"))
     with pytest.raises(DataError, match="trained on reflectance of red, green, blue, nir"):
         map_event(validate(other, "test"), path)
+
+
+def test_the_report_shows_the_images_and_what_was_found(run):
+    report(run)
+    page = Path(RunContext(run).paths.report).read_text()
+    for name in ("resunet", "ndvi"):
+        assert f"Before, after, and what {name} found" in page
 
 
 def test_models_belong_to_their_task(tmp_path):
