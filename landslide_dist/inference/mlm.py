@@ -20,13 +20,13 @@ from pystac.extensions.mlm import (
 )
 from pystac.extensions.raster import DataType
 
-from landslide_dist.config.channels import Channels
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.publish import PublishConfig
 from landslide_dist.grid import Grid
 from landslide_dist.inference.stac import MediaTypes, add_extension, new_item
 from landslide_dist.models.export import OUTPUT
-from landslide_dist.models.susceptibility import EncodedModel
-from landslide_dist.schema import OUTSIDE_CODE
+from landslide_dist.models.susceptibility import NetworkModel
+from landslide_dist.schema import NO_IMAGE, OUTSIDE_CODE
 
 _ARCHITECTURES = {
     "llr": "Logistic Regression",
@@ -34,6 +34,8 @@ _ARCHITECTURES = {
     "lann": "Multi-Layer Perceptron with Locally Aligned Features",
     "cnn": "U-Net",
     "lacnn": "U-Net with Locally Aligned Features",
+    "resunet": "Residual U-Net",
+    "ndvi_difference": "Logistic Regression",
 }
 #: Name of the asset -> title, media type, kind of artifact, further roles.
 _ARTIFACTS = {
@@ -47,7 +49,7 @@ _ARTIFACTS = {
 
 def model_item(
     identifier: str,
-    model: EncodedModel,
+    model: NetworkModel,
     description: Mapping[str, Any],
     grid: Grid,
     files: Mapping[str, str],
@@ -69,7 +71,7 @@ def model_item(
     kind = model.recipe.config.kind
     context_px, stride_px = description["exact_context_px"], description["stride_px"]
     item.properties["description"] = (
-        f"Landslide susceptibility from terrain and maps. Planes reach {context_px} px beyond the "
+        f"{_purpose(model)}. Planes reach {context_px} px beyond the "
         f"core on each side; the core's origin and sides are multiples of {stride_px} px; pixels "
         f"are {description['pixel_m']:g} m wide."
     )
@@ -96,37 +98,56 @@ def model_item(
     return item
 
 
-def _band(model: EncodedModel, name: str, uphill_dtype: str) -> dict[str, Any]:
+def _band(model: NetworkModel, name: str, uphill_dtype: str) -> dict[str, Any]:
     """The STAC 1.1 band of an input; statistics are those of the training pixels."""
     if name == "uphill":
         nodata = torch.iinfo(getattr(torch, uphill_dtype)).max
         return {"name": name, "data_type": uphill_dtype, "nodata": nodata}
-    if name in model.encoder.continuous:
+    channels = model.recipe.channels
+    if isinstance(channels, EventChannels) and name in channels.images:
+        mean, std = model.recipe.statistics[name]
+        missing: int | str = NO_IMAGE if channels.dtype == "uint16" else "nan"
+        statistics = {"mean": mean, "stddev": std}
+        return {
+            "name": name, "data_type": channels.dtype, "nodata": missing, "statistics": statistics
+        }  # fmt: skip
+    if isinstance(channels, EventChannels):
+        return {"name": name, "data_type": "float32", "nodata": "nan", "unit": "m"}
+    if name in channels.continuous:
         mean, std = model.recipe.statistics[name]
         unit = {"slope": {"unit": "degree"}, "elevation": {"unit": "m"}}.get(name, {})
         statistics = {"mean": mean, "stddev": std}
         return {
             "name": name, "data_type": "float32", "nodata": "nan", **unit, "statistics": statistics
         }  # fmt: skip
-    channels = model.recipe.channels
-    assert isinstance(channels, Channels)
     codes = channels.categorical[name].codes
     listed = ", ".join(f"{code} {meaning}" for code, meaning in codes.items())
     return {"name": name, "data_type": "uint8", "nodata": OUTSIDE_CODE, "description": listed}
 
 
-def _input(model: EncodedModel, band: Mapping[str, Any]) -> ModelInput:
+def _input(model: NetworkModel, band: Mapping[str, Any]) -> ModelInput:
     shape, order = [-1, -1, -1], ["batch", "height", "width"]
     name = str(band["name"])
+    channels = model.recipe.channels
     what = "Codes of a map; the model turns them into one-hot channels."
     if name == "uphill":
-        shape.insert(1, model.encoder.num_distances)
+        shape.insert(1, len(model.recipe.radii_px))
         order.insert(1, "distance")
         what = "Position of the highest pixel in the ring of each looking distance."
-    elif name in model.encoder.continuous:
+    elif isinstance(channels, EventChannels) and name in channels.images:
+        what = "An image's band; the model standardises it by the band's statistics."
+    elif isinstance(channels, EventChannels):
+        what = "The model takes slope and hillshade from it."
+    elif name in channels.continuous:
         what = "In its own unit: the model standardises it by the band's statistics."
     structure = InputStructure.create(shape, order, DataType(str(band["data_type"])))
     return ModelInput.create(name, [name], structure, description=what)
+
+
+def _purpose(model: NetworkModel) -> str:
+    if isinstance(model.recipe.channels, EventChannels):
+        return "Landslides of an event, from images before and after it and a surface model"
+    return "Landslide susceptibility from terrain and maps"
 
 
 def _output() -> ModelOutput:
@@ -135,7 +156,7 @@ def _output() -> ModelOutput:
     return ModelOutput.create(OUTPUT, tasks, structure, description="Landslide probability, 0 to 1")
 
 
-def _hyperparameters(model: EncodedModel, description: Mapping[str, Any]) -> dict[str, Any]:
+def _hyperparameters(model: NetworkModel, description: Mapping[str, Any]) -> dict[str, Any]:
     settings = model.recipe.config.model_dump(mode="json", exclude_none=True)
     names = (
         "temperature", "exact_context_px", "stride_px", "reach_px", "pixel_m",

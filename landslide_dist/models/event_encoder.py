@@ -57,12 +57,14 @@ class EventEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """``(sample, channel, y, x)`` over the core and ``context_px - 1`` around it."""
         elevation = batch.planes["elevation"]
-        geometry = batch.geometry
-        if geometry is None:
-            geometry = torch.eye(2, device=elevation.device).expand(len(batch), 2, 2)
-        pixel_m = self.pixel_m * torch.linalg.det(geometry).abs().sqrt()
+        pixel_m = elevation.new_tensor([self.pixel_m])
+        sun = terrain.sun(elevation)
+        if batch.geometry is not None:
+            pixel_m = pixel_m * torch.linalg.det(batch.geometry).abs().sqrt()
+            if self.sun_turns:
+                sun = terrain.turned(sun, batch.geometry)
         right, down = terrain.gradient(elevation, pixel_m)
-        shade = terrain.hillshade(right, down, terrain.sun_direction(geometry, self.sun_turns))
+        shade = terrain.hillshade(right, down, sun)
         images = torch.stack([image_values(batch.planes[n])[:, 1:-1, 1:-1] for n in self.images], 1)
         measured = torch.cat([images, terrain.slope_deg(right, down)[:, None]], dim=1)
         standardised = (measured - self.mean) / self.std

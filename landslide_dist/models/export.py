@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from landslide_dist.batch import Batch
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.errors import ConfigError
-from landslide_dist.models.susceptibility import EncodedModel, SusceptibilityModel
+from landslide_dist.models.susceptibility import NetworkModel, SusceptibilityModel
 from landslide_dist.schema import OUTSIDE_CODE
 from landslide_dist.whole_file import whole_file
 
@@ -38,7 +39,7 @@ class ProbabilityOfPlanes(nn.Module):
         temperature: What logits are divided by.
     """
 
-    def __init__(self, model: EncodedModel, temperature: float = 1.0) -> None:
+    def __init__(self, model: NetworkModel, temperature: float = 1.0) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
@@ -55,7 +56,7 @@ class ProbabilityOfPlanes(nn.Module):
         Returns:
             ``(sample, y, x)`` float32 over the core.
         """
-        plane = planes[self.model.encoder.continuous[0]]
+        plane = planes[self.model.inputs[0]]
         height, width = plane.shape[-2:]
         inner = slice(self.context_px, height - self.context_px)
         # Only the shape of a target counts, and models that are exported ask for no origin.
@@ -82,7 +83,7 @@ def card(
         "reach_px": model.reach_px,
         "halo_px": model.halo_px,
         "outside_code": OUTSIDE_CODE,
-        "channels": list(model.encoder.names) if isinstance(model, EncodedModel) else [],
+        "channels": list(model.encoder.names) if isinstance(model, NetworkModel) else [],
         "temperature": temperature,
         "looking_distances_m": list(metadata["looking_distances_m"]),
         "pixel_m": metadata["pixel_m"],
@@ -105,7 +106,7 @@ def to_program(
     Raises:
         ConfigError: It is a baseline, which has nothing to export.
     """
-    if not isinstance(model, EncodedModel):
+    if not isinstance(model, NetworkModel):
         raise ConfigError(
             f"a model of kind {model.recipe.config.kind!r} has no weights and reads no planes; "
             "export one that is trained"
@@ -125,7 +126,7 @@ def to_program(
 
 
 def example_planes(
-    model: EncodedModel, uphill_dtype: torch.dtype, num_samples: int, core: tuple[int, int]
+    model: NetworkModel, uphill_dtype: torch.dtype, num_samples: int, core: tuple[int, int]
 ) -> dict[str, Tensor]:
     """Planes of zeros with the context that a model needs.
 
@@ -138,14 +139,21 @@ def example_planes(
     shape = tuple(side + 2 * model.exact_context_px for side in core)
     planes = {}
     for name in model.inputs:
-        if name == "uphill":
-            planes[name] = torch.zeros(
-                (num_samples, model.encoder.num_distances, *shape), dtype=uphill_dtype
-            )
-        else:
-            dtype = torch.float32 if name in model.encoder.continuous else torch.uint8
-            planes[name] = torch.zeros((num_samples, *shape), dtype=dtype)
+        dtype, leading = plane_of(model, name, uphill_dtype)
+        planes[name] = torch.zeros((num_samples, *leading, *shape), dtype=dtype)
     return planes
+
+
+def plane_of(
+    model: NetworkModel, name: str, uphill_dtype: torch.dtype
+) -> tuple[torch.dtype, tuple[int, ...]]:
+    """Dtype of an input, and its dimensions before y and x."""
+    channels = model.recipe.channels
+    if name == "uphill":
+        return uphill_dtype, (len(model.recipe.radii_px),)
+    if isinstance(channels, EventChannels):
+        return (getattr(torch, channels.dtype) if name in channels.images else torch.float32), ()
+    return (torch.float32 if name in channels.continuous else torch.uint8), ()
 
 
 def save_program(

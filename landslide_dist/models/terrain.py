@@ -20,7 +20,7 @@ def gradient(elevation: Tensor, pixel_m: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         elevation: ``(sample, y, x)`` metres.
-        pixel_m: ``(sample,)`` side of a pixel, metres.
+        pixel_m: ``(sample,)`` or ``(1,)`` side of a pixel, metres.
 
     Returns:
         Each ``(sample, y - 2, x - 2)``; not finite where one of the nine is not.
@@ -44,7 +44,7 @@ def gradient(elevation: Tensor, pixel_m: Tensor) -> tuple[Tensor, Tensor]:
 
 def slope_deg(right: Tensor, down: Tensor) -> Tensor:
     """Steepest slope of a :func:`gradient`, degrees."""
-    return torch.rad2deg(torch.atan(torch.hypot(right, down)))
+    return torch.rad2deg(torch.atan(torch.sqrt(right**2 + down**2)))
 
 
 def hillshade(right: Tensor, down: Tensor, sun: Tensor) -> Tensor:
@@ -53,7 +53,8 @@ def hillshade(right: Tensor, down: Tensor, sun: Tensor) -> Tensor:
     Args:
         right: Of :func:`gradient`.
         down: Of :func:`gradient`.
-        sun: ``(sample, 2)`` horizontal direction of the sun (right, down), of length 1.
+        sun: ``(sample, 2)`` or ``(1, 2)`` horizontal direction of the sun (right, down), of
+            length 1.
     """
     altitude = math.radians(ALTITUDE_DEG)
     towards = sun * math.cos(altitude)
@@ -62,17 +63,19 @@ def hillshade(right: Tensor, down: Tensor, sun: Tensor) -> Tensor:
     return (light / torch.sqrt(1 + right**2 + down**2)).clamp(0, 1)
 
 
-def sun_direction(geometry: Tensor, turns: bool) -> Tensor:
-    """Where the sun stands over each sample, ``(sample, 2)`` (right, down), of length 1.
+def sun(like: Tensor) -> Tensor:
+    """Where the sun stands, ``(1, 2)`` (right, down), of length 1: in the north-west."""
+    azimuth = math.radians(AZIMUTH_DEG)
+    return like.new_tensor([[math.sin(azimuth), -math.cos(azimuth)]])
+
+
+def turned(sun: Tensor, geometry: Tensor) -> Tensor:
+    """Where the sun stands over patches that were turned with it, ``(sample, 2)``, of length 1.
 
     Args:
+        sun: ``(1, 2)`` over the ground.
         geometry: ``(sample, 2, 2)``; see :attr:`landslide_dist.batch.Batch.geometry`.
-        turns: Whether it turns with the ground, rather than stay in the north-west of the patch.
     """
-    azimuth = math.radians(AZIMUTH_DEG)
-    sun = geometry.new_tensor([math.sin(azimuth), -math.cos(azimuth)]).expand(len(geometry), 2)
-    if not turns:
-        return sun
     # The geometry leads from the patch to the ground; the sun comes the other way.
-    turned: Tensor = torch.linalg.solve(geometry, sun[..., None])[..., 0]
-    return F.normalize(turned, dim=1)
+    over_patch = torch.linalg.solve(geometry, sun[..., None].expand(len(geometry), 2, 1))
+    return F.normalize(over_patch[..., 0], dim=1)

@@ -103,6 +103,10 @@ class Explaining:
         check_known("--method", methods or (), METHODS)
         context = RunContext(config)
         model, metadata = trained_model(context, name)
+        if not isinstance(model, EncodedModel):
+            raise ConfigError(
+                f"explain is for models of susceptibility; {name!r} is of event mapping"
+            )
         if methods is None:
             methods = [m for m in METHODS if m != "grad-cam" or model.halo_px]
         return cls(context, name, model, temperature_of(config, metadata), tuple(methods))

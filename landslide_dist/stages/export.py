@@ -10,8 +10,9 @@ from landslide_dist.config import RunConfig
 from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.inference.mlm import model_item
 from landslide_dist.inference.stac import add_model_link, prediction_item, write_item
-from landslide_dist.models import EncodedModel, checkpoint
+from landslide_dist.models import checkpoint
 from landslide_dist.models.export import card, save_onnx, save_program, to_program
+from landslide_dist.models.susceptibility import NetworkModel
 from landslide_dist.progress import console
 from landslide_dist.stages.calibrate import CALIBRATION
 from landslide_dist.stages.context import RunContext
@@ -68,7 +69,7 @@ def check_known(option: str, given: Sequence[str], known: Sequence[str]) -> None
             raise ConfigError(f"{option} {word!r} is not one of {', '.join(known)}")
 
 
-def trained_model(context: RunContext, name: str) -> tuple[EncodedModel, dict[str, Any]]:
+def trained_model(context: RunContext, name: str) -> tuple[NetworkModel, dict[str, Any]]:
     """A model of the run that is up to date, and the metadata of its checkpoint.
 
     Raises:
@@ -86,10 +87,10 @@ def trained_model(context: RunContext, name: str) -> tuple[EncodedModel, dict[st
         raise StoreError(
             f"model {path!r} was trained with other settings or on another cube: run train"
         )
-    if not isinstance(model, EncodedModel):
+    if not isinstance(model, NetworkModel):
         raise ConfigError(
-            f"model {name!r} of kind {config.models[name].kind!r} is no susceptibility model with "
-            "weights; name one"
+            f"model {name!r} is a baseline of kind {config.models[name].kind!r}: it has no weights "
+            "and reads no inputs; name a model that is trained"
         )
     return model, metadata
 
@@ -114,7 +115,7 @@ def _uphill_dtype(config: RunConfig) -> str:
 
 
 def _write_items(
-    context: RunContext, name: str, model: EncodedModel, description: dict[str, Any], folder: Path
+    context: RunContext, name: str, model: NetworkModel, description: dict[str, Any], folder: Path
 ) -> None:
     config, paths = context.config, context.paths
     identifier = f"{config.name}-{name}"

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from landslide_dist.batch import Batch
+from landslide_dist.config.event_channels import EventChannels
+from landslide_dist.config.model import ResUNetConfig
 from landslide_dist.errors import ConfigError
+from landslide_dist.models import build_model
 from landslide_dist.models.export import CARD, card, save_onnx, save_program, to_program
 
 METADATA = {"looking_distances_m": [20.0, 50.0], "pixel_m": 10.0, "model_hash": "abc"}
@@ -93,3 +96,41 @@ def test_both_files_equal_the_model(kind, uphill_dtype, make, region, tmp_path):
 def test_a_baseline_has_nothing_to_export(make):
     with pytest.raises(ConfigError, match="kind 'naive' has no weights"):
         to_program(make(kind="naive"), torch.uint8)
+
+
+@pytest.mark.slow
+def test_a_model_of_events_is_exported_with_its_terrain(tmp_path):
+    """Slope, hillshade, normalisation and masks are inside; images may have holes."""
+    channels = EventChannels(("red", "green"), 10.0)
+    statistics = dict.fromkeys(channels.images, (1500.0, 400.0)) | {"slope": (20.0, 8.0)}
+    config = ResUNetConfig(kind="resunet", widths=(4, 6))
+    model = build_model(config, channels, statistics, {}, 0.1).eval()
+    metadata = METADATA | {"looking_distances_m": []}
+    program = to_program(model, torch.uint8, TEMPERATURE)
+    description = card(model, metadata, TEMPERATURE)
+    save_program(tmp_path / "model.pt2", program, description)
+    save_onnx(tmp_path / "model.onnx", program, description)
+    loaded = torch.export.load(tmp_path / "model.pt2").module()
+    session = onnxruntime.InferenceSession(
+        tmp_path / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    random = torch.Generator().manual_seed(0)
+    for num, height, width in ((1, 16, 8), (3, 12, 20)):
+        around = 2 * model.exact_context_px
+        shape = (num, height + around, width + around)
+        planes = {
+            name: torch.randint(0, 4000, shape, generator=random).to(torch.uint16)
+            for name in channels.images
+        }
+        planes["elevation"] = torch.rand(shape, generator=random).cumsum(1).cumsum(2)
+        planes["pre_red"][:, 3:6, 3:6] = 0
+        planes["elevation"][:, 9, 9] = torch.nan
+        core = torch.zeros((num, height, width), dtype=torch.uint8)
+        batch = Batch(planes, core, torch.zeros((num, 2)), model.exact_context_px)
+        with torch.no_grad():
+            of_torch = loaded(planes).numpy()
+        np.testing.assert_allclose(of_torch, expected(model, batch), atol=1e-5)
+        (of_onnx,) = session.run(
+            ["probability"], {name: plane.numpy() for name, plane in planes.items()}
+        )
+        np.testing.assert_allclose(of_onnx, expected(model, batch), atol=1e-5)

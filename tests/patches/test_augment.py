@@ -102,13 +102,13 @@ def test_aspect_turns_with_the_surface(degrees):
 
 def test_the_sun_stays_or_turns():
     geometry = turned(90)
-    fixed = terrain.sun_direction(geometry, turns=False)[0]
-    with_ground = terrain.sun_direction(geometry, turns=True)[0]
+    fixed = terrain.sun(geometry)
+    with_ground = terrain.turned(fixed, geometry)[0]
     half = math.sqrt(0.5)
-    assert fixed.tolist() == pytest.approx([-half, -half], abs=1e-6)
+    assert fixed[0].tolist() == pytest.approx([-half, -half], abs=1e-6)
     # North-west, turned clockwise by 90 degrees with the ground, is north-east.
     assert with_ground.tolist() == pytest.approx([half, -half], abs=1e-6)
-    flipped = terrain.sun_direction(turned(0, flip=True), turns=True)[0]
+    flipped = terrain.turned(fixed, turned(0, flip=True))[0]
     assert flipped.tolist() == pytest.approx([half, -half], abs=1e-6)
 
 

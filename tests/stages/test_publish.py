@@ -123,7 +123,7 @@ def _check_mistakes(config):
         (lambda: explain(config, "llr", methods=("shap",)), "'shap' is not one of gradients"),
         (lambda: explain(config, "llr", nowhere, ("gradients",)), "holds no pixel of the region"),
         (lambda: explain(config, "llr", methods=("importance",), part="a"), "is not a part of the"),
-        (lambda: explain(config, "naive"), "of kind 'naive' is no susceptibility model"),
+        (lambda: explain(config, "naive"), "is a baseline of kind 'naive'"),
         (lambda: export(config, "cnn"), "is not in the run"),
         (lambda: export(config, "llr", ("tflite",)), "'tflite' is not one of torch, onnx, stac"),
         (lambda: numbers("--window", "1,2,3", 4), "is not 4 numbers"),
