@@ -191,7 +191,8 @@ def experiments(tmp_path_factory):
     common["cube"] = {"storage": one["cube"]["storage"]}
     common["patches"] = one["patches"] | {"core_px": 64, "stride_px": 32}
     common["models"] = {"resunet": MODEL}
-    synthetic = one["sources"]["synthetic"] | {"event": {"num_pairs": 1, "cloud": 0.02}}
+    event = {"num_pairs": 1, "cloud": 0.02}
+    synthetic = one["sources"]["synthetic"] | {"base_rate": 0.12, "event": event}
     common["sources"] = {"synthetic": synthetic}
     events = {
         n: {"sources": {"synthetic": {"seed": s}}}
