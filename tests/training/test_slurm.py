@@ -93,7 +93,7 @@ def test_a_preempted_job_is_requeued_and_ends_as_if_it_had_not_been(slurm, regio
             time.sleep(2)
         return job in slurm.jobs("RUNNING") or best.exists()
 
-    wait_for(begun, log, 60)
+    wait_for(begun, log, 180)
     wait_for(best.exists, log, 120)
 
     assert log.read_text().count("stopped after step") == 1
