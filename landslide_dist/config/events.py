@@ -61,9 +61,16 @@ class EventsConfig(Config):
                 raise ValueError(f"names of events are plain words; got {name!r}")
             self.run(name, self.pixel_sizes_m[0])
         for name, changes in self.ablations.items():
+            # Cubes and splits are made once: what would need others must not be taken for done.
+            cube = changes.get("cube", {"matching": None})
+            if changes.keys() - {"models", "training", "predict", "cube"} or (
+                cube != {"matching": None}
+            ):
+                raise ValueError(
+                    f"ablation {name!r} changes {', '.join(changes)}: models, training, predict "
+                    "and cube: {matching: null} can change; others are events of their own"
+                )
             self.run(self.trained_on[0], self.pixel_sizes_m[0], changes=changes)
-            if not name:
-                raise ValueError("an ablation has no name")
         return self
 
     @property
@@ -108,7 +115,8 @@ class EventsConfig(Config):
             cubes = [f"{self.folder(e, pixel_m)}/cube.zarr" for e in self.trained_on]
             own["cube"]["matching"] = {"reference": {"kind": "cubes", "locations": cubes}}
         if event in self.unseen:
-            own["split"] = {"kind": "random", "fractions": [0, 0, 1], "regions": None}
+            whole = {"kind": "random", "fractions": [0, 0, 1], "folds": None, "regions": None}
+            own["split"] = whole
         tree = merged(merged(tree, own), changes or {})
         return RunConfig.model_validate(at_pixel_size(tree, pixel_m))
 

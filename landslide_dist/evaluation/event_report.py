@@ -16,7 +16,14 @@ from landslide_dist.evaluation.drawing import (
     png,
 )
 from landslide_dist.evaluation.events import EventMap
-from landslide_dist.evaluation.events_confusion import PANEL_PX, draw_image, shrunk
+from landslide_dist.evaluation.events_confusion import (
+    COLOURS,
+    MASKED,
+    OUTLINE,
+    PANEL_PX,
+    draw_image,
+    shrunk,
+)
 from landslide_dist.evaluation.furniture import colour_bar, furnish, scale_bar
 from landslide_dist.evaluation.magnitude import magnitude_frequency_figure
 from landslide_dist.evaluation.report import Picture, page
@@ -26,7 +33,6 @@ from landslide_dist.evaluation.sections import TextTable
 LISTED = 12
 #: Fewer landslides have no distribution of areas to speak of.
 MIN_FOR_MAGNITUDES = 20
-OUTLINE = "#ffe14d"
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,8 @@ def event_figure(found: EventFound) -> bytes:
     draw_image(after, post)
     if (mapped >= 0.5).any():
         after.contour(mapped, levels=[0.5], colors=OUTLINE, linewidths=0.6)
-    risk.set_facecolor("#B4B9C0")
-    image = risk.imshow(probability, cmap=SUSCEPTIBILITY, vmin=0, vmax=1)
+    colours = SUSCEPTIBILITY.with_extremes(bad=COLOURS[MASKED])
+    image = risk.imshow(probability, cmap=colours, vmin=0, vmax=1)
     colour_bar(figure, risk, image)
     panel = _Panel((height, width), shown.pixel_m * step)
     scale_bar(before, panel)

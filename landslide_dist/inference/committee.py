@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from landslide_dist.batch import Batch
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.models.dropout import dropouts
 from landslide_dist.models.susceptibility import SusceptibilityModel
 
@@ -52,6 +53,17 @@ class Committee:
     def inputs(self) -> tuple[str, ...]:
         """Cube variables that one of them reads."""
         return tuple(dict.fromkeys(name for m in self.members for name in m.model.inputs))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Those of them that are bands of an event's images."""
+        of_images = {
+            name
+            for member in self.members
+            if isinstance(channels := member.model.recipe.channels, EventChannels)
+            for name in channels.images
+        }
+        return tuple(name for name in self.inputs if name in of_images)
 
     @property
     def stride_px(self) -> int:

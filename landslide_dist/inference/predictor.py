@@ -102,7 +102,8 @@ class TiledPredictor:
                 for out, tiles in zip((probability, std), predicted, strict=True):
                     _place(out, block, cores, tiles.cpu().numpy())
         inner = block.relative_to(planes.window).slices
-        inside = known({name: p.numpy()[(..., *inner)] for name, p in planes.tensors.items()})
+        values = {name: plane.numpy()[(..., *inner)] for name, plane in planes.tensors.items()}
+        inside = known(values, self.committee.images)
         for out in (probability, std):
             out[~inside] = np.nan
         return Prediction(probability, std)

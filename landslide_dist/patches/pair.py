@@ -155,12 +155,17 @@ def pair_reader(locations: Mapping[str, str], pair: Pair | None) -> PatchReader:
     return PairReader(ZarrReader({**locations, **images}), pair)
 
 
-def known(planes: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Pixels of ``(y, x)`` planes that can be predicted: with ground, and an image where one is."""
+def known(planes: Mapping[str, NDArray[Any]], images: Sequence[str]) -> NDArray[np.bool_]:
+    """Pixels that can be predicted: those with ground, and with every image.
+
+    Args:
+        planes: ``elevation`` and the images, ``(y, x)``.
+        images: Which planes are of images.
+    """
     inside: NDArray[np.bool_] = np.isfinite(planes["elevation"])
-    for name, plane in planes.items():
-        if name.partition("_")[0] in ROLES:
-            inside &= np.isfinite(plane) if plane.dtype.kind == "f" else plane != NO_IMAGE
-            if plane.dtype.kind == "u":
-                inside &= plane != np.iinfo(plane.dtype).max
+    for plane in (planes[name] for name in images):
+        if plane.dtype.kind == "f":
+            inside &= np.isfinite(plane)
+        else:
+            inside &= (plane != NO_IMAGE) & (plane != np.iinfo(plane.dtype).max)
     return inside

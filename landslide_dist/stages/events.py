@@ -13,6 +13,7 @@ from pathlib import Path
 from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.run import config_hash
+from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.cores import count_windows, keep_counts, kept_counts
 from landslide_dist.evaluation.events import (
     COMBINED,
@@ -44,12 +45,17 @@ def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
     Writes ``events.json``, ``events.md``, ``events.csv`` and ``events.html`` below ``run_dir``.
 
     Raises:
-        ConfigError: A part of an event is left without labels.
+        ConfigError: A part of an event is left without labels, or no event has a whole tile.
         DataError: Events differ in their bands.
     """
     check_starts_alone("experiment")
     skipped = prepare(config)
     trainings = list(_trainings(config, skipped))
+    if not trainings:
+        raise ConfigError(
+            "no event that trains is as large as one tile: give smaller patches.core_px or "
+            f"pixel_sizes_m ({'; '.join(sorted(set(skipped.values())))})"
+        )
     outcomes: list[EventOutcome] = []
     for training in track(iter(trainings), "experiment", total=len(trainings)):
         outcomes += training.outcomes()

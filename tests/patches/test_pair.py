@@ -123,6 +123,8 @@ def test_known_pixels_have_ground_and_every_image():
         "elevation": np.array([1.0, np.nan, 1.0, 1.0, 1.0], np.float32),
         "pre_red": np.array([5, 5, 0, 5, 65535], np.uint16),
         "post_red": np.array([1.0, 1.0, 1.0, np.nan, 1.0], np.float32),
-        "slope": np.array([np.nan] * 5, np.float32),
+        "pre_rain": np.array([np.nan] * 5, np.float32),
     }
-    assert known(planes).tolist() == [True, False, False, False, False]
+    images = ("pre_red", "post_red")
+    assert known(planes, images).tolist() == [True, False, False, False, False]
+    assert known(planes, ()).tolist() == [True, False, True, True, True]

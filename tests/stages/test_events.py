@@ -239,6 +239,20 @@ def test_all_experiments_on_several_events(experiments):
     assert [o.plain() for o in again] == [o.plain() for o in outcomes]
 
 
+def test_events_smaller_than_a_tile_are_one_clear_error(experiments):
+    coarse = experiments.model_copy(update={"pixel_sizes_m": (80.0,)})
+    with pytest.raises(ConfigError, match="no event that trains is as large as one tile"):
+        experiment_on_events(coarse)
+
+
+def test_an_unseen_event_is_tested_whole_where_others_have_folds(experiments):
+    split = {"kind": "block", "block_px": 64, "folds": 4}
+    common = experiments.common | {"split": split}
+    folds = experiments.model_copy(update={"common": common})
+    assert folds.run("A", 10).split.folds == 4
+    assert folds.run("D", 10).split.parts()["test"] == frozenset({2})
+
+
 def test_a_single_event_and_all_of_them_have_the_papers_names(experiments):
     assert experiments.trainings() == {
         "A": ("A",),
@@ -263,6 +277,8 @@ def test_a_single_event_and_all_of_them_have_the_papers_names(experiments):
         ({"unseen": list("ABCD")}, "leave some to train on"),
         ({"unseen": ["C", "D"]}, "needs three or more to train on"),
         ({"ablations": {"x": {"models": {"resunet": {"depth": 3}}}}}, "depth"),
+        ({"ablations": {"x": {"sources": {"synthetic": {"seed": 1}}}}}, "'x' changes sources"),
+        ({"ablations": {"x": {"cube": {"storage": {"chunk_px": 32}}}}}, "'x' changes cube"),
     ],
 )
 def test_experiments_that_make_no_sense(experiments, tmp_path, changes, message):
