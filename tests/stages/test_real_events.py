@@ -104,7 +104,7 @@ def test_an_event_without_labels_is_mapped_by_networks_of_another(on_data):
     assert found.crs.to_epsg() == 32654
     assert found.area.sum() / 100 == pytest.approx(np.isfinite(mapped).sum() / 2, rel=0.1)
 
-    with pytest.raises(StoreError, match="has no variable 'landslide'"):
+    with pytest.raises(StoreError, match="has no landslides to divide: give sources.inventory"):
         on_data("hokkaido", here, split)
     coarse = [here[0].replace("pixel_m: 10", "pixel_m: 20"), "cube.location=coarse.zarr"]
     with pytest.raises(DataError, match=r"10 m.*20 m|20 m.*10 m"):
