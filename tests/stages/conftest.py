@@ -2,12 +2,13 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from ..services.command_line import run
 
 SMOKE = {
     "name": "smoke",
@@ -44,15 +45,7 @@ class CommandLine:
     def __call__(
         self, *arguments: str, status: int = 0, timeout_s: float = 280
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("landslide-dist"), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        done = run([*arguments], self.folder, self.environment, timeout_s)
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
