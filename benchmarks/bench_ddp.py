@@ -39,7 +39,8 @@ from harness import Row, arguments, publish
 from landslide_dist.config import RunConfig
 from landslide_dist.config.model import TrainedModel
 from landslide_dist.models import build_model
-from landslide_dist.patches.datamodule import PatchDataModule, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.ingest import ingest

@@ -15,7 +15,8 @@ from loader_region import Bench
 from torch import Tensor, nn
 
 from landslide_dist.batch import Batch
-from landslide_dist.patches.datamodule import PatchDataModule, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.tasks import SusceptibilityTask
 from landslide_dist.training.module import PatchModule
 

@@ -23,6 +23,9 @@ BAND_IDS = {
     "swir22": "B12",
 }
 
+#: What pictures show, in their order.
+COLOURS = ("red", "green", "blue")
+
 #: Digital number that is subtracted, or where to learn it from.
 BoaOffset = Literal["metadata"] | Annotated[int, Field(ge=0, le=10_000)]
 

@@ -74,9 +74,11 @@ class TrainedModel(Config):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1, description="patches of one global batch, over all ranks")
     weight_decay: float = Field(0.001, ge=0, description="L2 penalty inside the optimiser")
-    plateau_patience: int = Field(
-        2, ge=0, description="epochs without a better validation loss before the rate falls"
-    )
+    epsilon: float = Field(1e-8, gt=0, description="of Adam's denominator")
+    plateau_patience: int | None = Field(
+        2, ge=0, description="epochs without a better validation loss before the rate falls; "
+        "null: it never does"
+    )  # fmt: skip
     plateau_factor: float = Field(0.1, gt=0, lt=1, description="what the rate is multiplied by")
     stop_patience: int | None = Field(
         None, ge=1, description="epochs without a better validation loss before training stops"
@@ -169,7 +171,7 @@ class ResUNetConfig(TrainedModel):
     batch_size: int = Field(16, ge=1)
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty inside the optimiser")
     # The rate falls after the epoch that follows this many bad ones: three, as in the paper.
-    plateau_patience: int = Field(2, ge=0)
+    plateau_patience: int | None = Field(2, ge=0)
     stop_patience: int | None = Field(10, ge=1)
 
 

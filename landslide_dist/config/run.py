@@ -12,6 +12,7 @@ from landslide_dist.config.cluster import ClusterConfig
 from landslide_dist.config.cube import CubeConfig
 from landslide_dist.config.evaluate import EvaluateConfig
 from landslide_dist.config.experiment import ExperimentConfig
+from landslide_dist.config.imagery import COLOURS
 from landslide_dist.config.inventory import InventoryConfig
 from landslide_dist.config.model import (
     AlignedModel,
@@ -34,7 +35,9 @@ class RunConfig(Config):
     """Everything one run does, from raw files to the report."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="title of the report")
-    task: Literal["susceptibility", "event_mapping"] = "susceptibility"
+    task: Literal["susceptibility", "event_mapping", "chips"] = Field(
+        "susceptibility", description="chips: a scene of a run of chips, which has the models"
+    )
     run_dir: str = Field(description="local folder of checkpoints, predictions, scores, report")
     cube: CubeConfig
     sources: Sources
@@ -54,23 +57,29 @@ class RunConfig(Config):
     @classmethod
     def _models_of_the_task(cls, given: Any) -> Any:
         """Without ``models`` an event has its own network; it looks at no distance uphill."""
-        if not isinstance(given, dict) or given.get("task") != "event_mapping":
+        if not isinstance(given, dict) or given.get("task") not in ("event_mapping", "chips"):
             return given
         cube = given.get("cube")
         if isinstance(cube, dict):
             cube = {"looking_distances_m": [], **cube}
-        return {"models": event_models(), **given, "cube": cube}
+        models = event_models() if given["task"] == "event_mapping" else {}
+        return {"models": models, **given, "cube": cube}
 
     @field_validator("models")
     @classmethod
     def _names_are_plain(cls, models: dict[str, ModelConfig]) -> dict[str, ModelConfig]:
         wrong = [name for name in models if not name.isidentifier()]
-        if wrong or not models:
-            raise ValueError(f"model names are plain words and at least one; got {wrong}")
+        if wrong:
+            raise ValueError(f"model names are plain words; got {wrong}")
         return models
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
+        sources = self.sources
+        if self.task != "chips" and not (
+            sources.synthetic or sources.published or sources.elevation
+        ):
+            raise ValueError("sources.elevation is missing")
         if self.sources.synthetic is None and self.cube.grid is None:
             raise ValueError("cube.grid is missing: say which grid the sources land on")
         if self.sources.synthetic is not None and self.cube.grid is not None:
@@ -85,6 +94,11 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> "RunConfig":
+        if self.task == "chips":
+            self._check_scene()
+            return self
+        if not self.models:
+            raise ValueError("models: give at least one")
         is_event = self.task == "event_mapping"
         for name, model in self.models.items():
             if isinstance(model, EventModelConfig) != is_event:
@@ -96,6 +110,18 @@ class RunConfig(Config):
         if not is_event and not self.cube.looking_distances_m:
             raise ValueError("cube.looking_distances_m is empty; give at least one")
         return self
+
+    def _check_scene(self) -> None:
+        sources = self.sources
+        if sources.reflectance is None or len(sources.reflectance.images) != 1:
+            raise ValueError("a scene is one image: give sources.reflectance with one of images")
+        if sources.reflectance.bands != COLOURS:
+            raise ValueError(
+                f"sources.reflectance.bands {list(sources.reflectance.bands)}: chips are "
+                f"{', '.join(COLOURS)}"
+            )
+        if self.models or sources.inventory or self.cube.looking_distances_m:
+            raise ValueError("a scene has neither models, inventory nor looking distances")
 
     @model_validator(mode="after")
     def _distances_are_the_cubes(self) -> "RunConfig":

@@ -188,8 +188,6 @@ class Sources(Config):
             raise ValueError("give either synthetic or files, not both")
         if self.published is not None:
             self._check_published(self.published)
-        elif self.synthetic is None and self.elevation is None:
-            raise ValueError("elevation is missing")
         if self.study_area is not None and self.inventory is None:
             raise ValueError("study_area bounds the labels of an inventory; give inventory too")
         for name, variable in self.categorical.items():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from distributed import Client
@@ -19,7 +19,7 @@ from landslide_dist.inference.predictor import Prediction, TiledPredictor
 from landslide_dist.patches.planes import Planes
 from landslide_dist.schema import PROBABILITY, Variable, predicted, susceptibility_class
 from landslide_dist.store import cube
-from landslide_dist.store.blocks import Steps, run_blocks
+from landslide_dist.store.blocks import BlockTask, Steps, run_blocks
 from landslide_dist.store.ledger import Ledger, block_key
 from landslide_dist.store.location import delete, exists, open_group
 from landslide_dist.store.lock import hold
@@ -116,6 +116,11 @@ class PredictBlock:
     location: str
     outputs: Outputs = field(repr=False)
 
+    @property
+    def variables(self) -> Sequence[Variable]:
+        """What it writes."""
+        return self.outputs.variables
+
     def read(self, block: Window) -> Planes:
         """Compact planes of the block and its context."""
         return self.predictor().read(block)
@@ -131,8 +136,20 @@ class PredictBlock:
             cube.write_block(cube.array(group, name), block, values)
 
 
+class MapTask(BlockTask, Protocol):
+    """What draws a map block by block."""
+
+    @property
+    def location(self) -> str:
+        """Zarr group of the result."""
+
+    @property
+    def variables(self) -> Sequence[Variable]:
+        """What it holds."""
+
+
 def predict_region(
-    task: PredictBlock,
+    task: MapTask,
     grid: Grid,
     storage: StorageConfig,
     provenance: Mapping[str, Any],
@@ -167,7 +184,7 @@ def predict_region(
         ):
             delete(location)
             attributes = {**provenance, "fingerprint": fingerprint}
-            cube.create(location, grid, task.outputs.variables, storage, attributes)
+            cube.create(location, grid, task.variables, storage, attributes)
         processes.wait()
         windows = cube.shard_windows(location)[processes.rank :: processes.size]
         # One block at a time: torch already uses all cores of the device.

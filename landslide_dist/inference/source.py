@@ -88,14 +88,14 @@ class PredictorSource:
         """The predictor of this process, made at the first call."""
         with _making:
             if self not in _made:
-                _use_threads_of_worker()
+                use_threads_of_worker()
                 _made.clear()
                 reader = pair_reader(dict(self.locations), self.pair)
                 _made[self] = TiledPredictor.of(self.committee(), reader, self.config)
             return _made[self]
 
 
-def _use_threads_of_worker() -> None:
+def use_threads_of_worker() -> None:
     """A Dask worker has as many threads of torch as of its own: one block is computed at a time."""
     try:
         torch.set_num_threads(get_worker().state.nthreads)

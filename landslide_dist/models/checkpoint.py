@@ -8,20 +8,25 @@ import io
 import pickle
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from landslide_dist import __version__
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.models.build import assemble
+from landslide_dist.models.chip import ChipModel, ChipRecipe, empty_chip_model
 from landslide_dist.models.recipe import Recipe
 from landslide_dist.models.susceptibility import SusceptibilityModel
 from landslide_dist.whole_file import whole_file
 
+_Model = TypeVar("_Model", bound=nn.Module)
 _FORMAT = "landslide_dist model"
+_CHIP_FORMAT = "landslide_dist chip model"
+_FORMATS = (_FORMAT, _CHIP_FORMAT)
 _FORMAT_VERSION = 1
 #: How torch reports damaged and foreign files.
 UNREADABLE = (
@@ -56,14 +61,19 @@ def to_dict(model: SusceptibilityModel, metadata: Mapping[str, Any]) -> dict[str
     Raises:
         ValueError: ``metadata`` lacks an entry, has one of the recipe's names, or is not plain.
     """
-    recipe = model.recipe.to_dict()
     missing = [name for name in REQUIRED if name not in metadata]
-    if missing or recipe.keys() & metadata.keys():
-        raise ValueError(
-            f"metadata lacks {missing} or repeats {sorted(recipe.keys() & metadata.keys())}"
-        )
+    if missing:
+        raise ValueError(f"metadata lacks {missing}")
+    return _bundle(model, model.recipe.to_dict(), metadata, _FORMAT)
+
+
+def _bundle(
+    model: nn.Module, recipe: Mapping[str, Any], metadata: Mapping[str, Any], format_: str
+) -> dict[str, Any]:
+    if repeated := sorted(recipe.keys() & metadata.keys()):
+        raise ValueError(f"metadata repeats {repeated}")
     return {
-        "format": _FORMAT,
+        "format": format_,
         "format_version": _FORMAT_VERSION,
         "weights": {
             name: tensor.detach().to("cpu", copy=True)
@@ -86,7 +96,18 @@ def from_dict(bundle: Mapping[str, Any], origin: str) -> tuple[SusceptibilityMod
     Raises:
         DataError: It is no such bundle, of a newer version, or incomplete.
     """
-    if not isinstance(bundle, Mapping) or bundle.get("format") != _FORMAT:
+    return _model(bundle, origin, _FORMAT, lambda plain: assemble(Recipe.from_dict(plain)))
+
+
+def _model(
+    bundle: Any, origin: str, format_: str, build: Callable[[Mapping[str, Any]], _Model]
+) -> tuple[_Model, dict[str, Any]]:
+    found = bundle.get("format") if isinstance(bundle, Mapping) else None
+    if found in _FORMATS and found != format_:
+        raise DataError(
+            f"checkpoint {origin!r} holds a {found}, not a {format_}: name one of the other task"
+        )
+    if found != format_:
         raise DataError(f"checkpoint {origin!r} is not a landslide-dist model; train writes them")
     if bundle.get("format_version") != _FORMAT_VERSION:
         raise DataError(
@@ -95,7 +116,7 @@ def from_dict(bundle: Mapping[str, Any], origin: str) -> tuple[SusceptibilityMod
         )
     try:
         metadata = dict(bundle["metadata"])
-        model = assemble(Recipe.from_dict(metadata))
+        model = build(metadata)
         model.load_state_dict(bundle["weights"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -133,6 +154,47 @@ def load(path: str | Path) -> tuple[SusceptibilityModel, dict[str, Any]]:
         DataError: The file is damaged or is something else.
     """
     return from_dict(_read(path), str(path))
+
+
+def save_chip_model(path: str | Path, model: ChipModel, metadata: Mapping[str, Any]) -> None:
+    """Write a classifier of chips; the file is there whole or not at all.
+
+    Args:
+        path: Local file; its folder is made.
+        model: The classifier.
+        metadata: Plain data kept beside its recipe.
+    """
+    bundle = _bundle(model, model.recipe.to_dict(), metadata, _CHIP_FORMAT)
+    with whole_file(path) as unfinished:
+        torch.save(bundle, unfinished)
+
+
+def load_chip_model(path: str | Path) -> tuple[ChipModel, dict[str, Any]]:
+    """Read a classifier of chips: the model, on the CPU in eval mode, and its metadata.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: The file is damaged or is something else.
+    """
+
+    def build(plain: Mapping[str, Any]) -> ChipModel:
+        return empty_chip_model(ChipRecipe.from_dict(plain))
+
+    return _model(_read(path), str(path), _CHIP_FORMAT, build)
+
+
+def fingerprint(path: str | Path) -> str | None:
+    """``model_hash`` of a checkpoint of either kind; None where there is no such file.
+
+    Raises:
+        DataError: The file is damaged or is something else.
+    """
+    if not Path(path).exists():
+        return None
+    bundle = _read(path)
+    found = bundle.get("metadata", {}) if isinstance(bundle, Mapping) else {}
+    value = found.get("model_hash")
+    return None if value is None else str(value)
 
 
 def amend(path: str | Path, entries: Mapping[str, Any]) -> None:

@@ -98,7 +98,7 @@ def lay_anew(planes: Tensor, geometry: Tensor) -> Tensor:
     Returns:
         The same shape; NaN where anything that it was interpolated from is not known.
     """
-    grid = _sampling_grid(planes.shape, geometry)
+    grid = sampling_grid(planes.shape, geometry)
     absent = ~torch.isfinite(planes)
     # Interpolated around a height near zero, so that float32 keeps its digits.
     middle = planes.masked_fill(absent, torch.nan).nanmean(dim=(1, 2, 3), keepdim=True)
@@ -112,7 +112,7 @@ def lay_anew(planes: Tensor, geometry: Tensor) -> Tensor:
 
 def lay_labels(target: Tensor, geometry: Tensor) -> Tensor:
     """Labels ``(sample, y, x)`` uint8 of the nearest pixel; 255 beyond the core."""
-    grid = _sampling_grid((len(target), 1, *target.shape[-2:]), geometry)
+    grid = sampling_grid((len(target), 1, *target.shape[-2:]), geometry)
     # One more than it is, so that what lies beyond reads as nothing.
     shifted = torch.where(target == UNLABELLED, 0, target.to(torch.int32) + 1)
     laid = F.grid_sample(
@@ -177,7 +177,7 @@ def _blurred(image: Tensor) -> Tensor:
     return torch.where(known, summed / weight.clamp(min=1), image)
 
 
-def _sampling_grid(shape: Sequence[int], geometry: Tensor) -> Tensor:
+def sampling_grid(shape: Sequence[int], geometry: Tensor) -> Tensor:
     """Where ``grid_sample`` looks: offsets from the centre, in units of half the side."""
     height, width = shape[-2:]
     x, y = (

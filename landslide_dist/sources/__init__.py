@@ -58,14 +58,16 @@ def open_sources(config: RunConfig, grid: Grid) -> dict[str, BlockSource]:
     from landslide_dist.sources.raster import open_raster
     from landslide_dist.sources.region import open_region
 
-    assert config.sources.elevation is not None  # the configuration sees to it
-    elevation = open_raster(config.sources.elevation, ELEVATION, grid)
-    opened: dict[str, BlockSource] = {"elevation": elevation}
+    opened: dict[str, BlockSource] = {}
+    if config.sources.elevation is not None:
+        opened["elevation"] = open_raster(config.sources.elevation, ELEVATION, grid)
     for name, entry in config.sources.continuous.items():
         opened[name] = open_raster(entry.source, continuous(name, entry.units), grid)
     for name, map_ in config.sources.categorical.items():
         opened[name] = _open_categorical(config, name, map_, grid)
-    region = open_region(config.sources, elevation, grid)
+    if "elevation" not in opened:
+        return opened
+    region = open_region(config.sources, opened["elevation"], grid)
     return opened if region is None else opened | {"landslide": region}
 
 

@@ -112,7 +112,8 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
             with open_cluster(config.cluster) as client:
                 windows = cube.shard_windows(location)
                 steps = run_blocks(task, windows, ledger, lock, "ingest", client)
-            _check_elevation(config)
+            if schema.ELEVATION.name in task.sources:
+                _check_elevation(config)
         except DataError:
             delete(location)
             raise

@@ -17,8 +17,9 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.models import aligned_features, build_model, checkpoint
 from landslide_dist.models.susceptibility import SusceptibilityModel
-from landslide_dist.patches.datamodule import PatchDataModule, Reading, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule, Reading
 from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.patches.reader import PatchReader, ZarrReader, open_reader
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.patches.statistics import TrainingStatistics, training_statistics
@@ -141,7 +142,7 @@ class ModelTrainer:
         context, config = self.context, self.context.config
         path = context.paths.checkpoint(name)
         fingerprint = self.fingerprint(name)
-        if is_up_to_date(path, fingerprint):
+        if checkpoint.fingerprint(path) == fingerprint:
             self._say(f"train: {name} is up to date")
             return checkpoint.load(path)[0]
         self.check_buffer(name)
@@ -257,11 +258,3 @@ class ModelTrainer:
         data = self.datamodule(model, model_config.batch_size, seed)
         module = self.module(model, model_config)
         fit(module, data, config, outputs, validated=data.num_samples("validation") > 0)
-
-
-def is_up_to_date(path: str, fingerprint: str) -> bool:
-    """Whether a checkpoint is there that was trained with the same settings on the same cube."""
-    try:
-        return bool(checkpoint.load(path)[1].get("model_hash") == fingerprint)
-    except ConfigError:
-        return False

@@ -8,6 +8,7 @@ their share whole.
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -18,7 +19,6 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from landslide_dist.batch import Batch
 from landslide_dist.config.model import TrainedModel
-from landslide_dist.models import SusceptibilityModel
 
 
 class Task(Protocol):
@@ -39,7 +39,7 @@ class PatchModule(pl.LightningModule):
     """Trains one model on patches.
 
     Args:
-        model: Batch -> logits over the core.
+        model: Batch -> logits.
         task: Terms of its loss.
         config: Optimiser, learning rate, plateau rule.
         micro_batch_size: Patches of one forward pass, of models without batch-norm.
@@ -47,7 +47,7 @@ class PatchModule(pl.LightningModule):
 
     def __init__(
         self,
-        model: SusceptibilityModel,
+        model: nn.Module,
         task: Task,
         config: TrainedModel,
         micro_batch_size: int,
@@ -112,16 +112,17 @@ class PatchModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam or SGD with the L2 penalty inside, and the plateau rule on the validation loss."""
-        kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-        optimizer = kinds[self.config.optimizer](
-            self.model.parameters(),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
+        config = self.config
+        kind: Any = torch.optim.SGD
+        if config.optimizer == "adam":
+            kind = partial(torch.optim.Adam, eps=config.epsilon)
+        optimizer = kind(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
+        if config.plateau_patience is None:
+            return optimizer
         scheduler = ReduceLROnPlateau(
-            optimizer,
-            factor=self.config.plateau_factor,
-            patience=self.config.plateau_patience,
+            optimizer, factor=config.plateau_factor, patience=config.plateau_patience
         )
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 

@@ -7,9 +7,10 @@ from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.split import SplitConfig
 from landslide_dist.grid import Grid
 from landslide_dist.patches.cutter import PatchCutter
-from landslide_dist.patches.datamodule import PatchDataModule, Reading, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule, Reading
 from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.order import training_order
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.patches.reader import HostReader
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.store import cube

@@ -15,8 +15,9 @@ from landslide_dist.batch import Batch
 from landslide_dist.config.split import SplitConfig
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Grid, Window
-from landslide_dist.patches.datamodule import PatchDataModule, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule
 from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.patches.reader import HostReader
 from landslide_dist.patches.region import Region, RegionData
 

@@ -252,7 +252,8 @@ def test_workers_give_the_batches_of_threads(locations):
     loader = data.train_dataloader()
     assert_equal(list(loader), expected)
     # Together they take what one process may.
-    assert loader.stream().memory_bytes * 2 == threads_data.train_dataloader().stream().memory_bytes
+    alone = threads_data.stream("train", loader.shares())
+    assert data.stream("train", loader.shares()).memory_bytes * 2 == alone.memory_bytes
     assert multiprocessing.active_children() == []
 
 

@@ -8,8 +8,9 @@ from landslide_dist.config.model import CNNConfig, LLRConfig
 from landslide_dist.config.training import TrainingConfig
 from landslide_dist.errors import DataError
 from landslide_dist.models import build_model
-from landslide_dist.patches.datamodule import PatchDataModule, Sampling
+from landslide_dist.patches.datamodule import PatchDataModule
 from landslide_dist.patches.index import PatchIndex
+from landslide_dist.patches.ordered import Sampling
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.patches.statistics import split_moments, training_statistics
 from landslide_dist.tasks import SusceptibilityTask

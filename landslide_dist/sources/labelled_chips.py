@@ -1,0 +1,171 @@
+"""Labelled image chips: pictures in folders (Bijie), or squares cut out of images with masks."""
+
+import glob
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from landslide_dist.config.chips import ChipSource, CroppedChips, PictureChips
+from landslide_dist.config.imagery import COLOURS
+from landslide_dist.errors import DataError
+from landslide_dist.kernels.histogram import count_values, num_values
+from landslide_dist.progress import console, track
+from landslide_dist.sources.chips import NUM_COLOURS
+from landslide_dist.sources.files import some
+from landslide_dist.sources.landslide4sense import find_patches
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledChips:
+    """Chips of one size.
+
+    Attributes:
+        images: ``(chip, 3, y, x)`` uint8 red, green, blue.
+        labels: ``(chip,)`` uint8, 1 with a landslide.
+        names: What each is called: the file's path, and the corner of a square.
+        masks: ``(chip, y, x)`` bool, where landslides are; None where that is not known.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    names: tuple[str, ...]
+    masks: NDArray[np.bool_] | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+        """Pixels of each value of some chips: name of a colour -> ``(256,)`` int64."""
+        images = self.images[chosen]
+        size = num_values(np.uint8)
+        return {
+            colour: count_values(images[:, band].reshape(len(images), -1), None, size)
+            for band, colour in enumerate(COLOURS)
+        }
+
+
+def open_chips(config: ChipSource) -> LabelledChips:
+    """Read all chips of a source.
+
+    Raises:
+        DataError: There are none of a class, a file is broken or is not 8-bit RGB, or a mask is
+            missing or of another size.
+    """
+    chips = _pictures(config) if isinstance(config, PictureChips) else _crops(config)
+    num_landslides = int(chips.labels.sum())
+    if num_landslides in (0, len(chips)):
+        raise DataError(
+            f"chips of {_place(config)!r}: {num_landslides} of {len(chips)} show a landslide; "
+            "a classifier needs some with and some without"
+        )
+    return chips
+
+
+def _place(config: ChipSource) -> str:
+    return config.landslide if isinstance(config, PictureChips) else config.folder
+
+
+def _pictures(config: PictureChips) -> LabelledChips:
+    found = [_files(pattern) for pattern in (config.landslide, config.other)]
+    if both := sorted(set(found[0]) & set(found[1])):
+        raise DataError(f"{some(both)} is among the chips with and without landslides")
+    paths = [*found[0], *found[1]]
+    labels = np.repeat(np.array([1, 0], dtype=np.uint8), [len(files) for files in found])
+    images = _read_all(paths, partial(_colours, size_px=config.size_px), "reading chips")
+    masks = None
+    if config.masks is not None:
+        masks = _read_all(paths, partial(_mask_of, config=config), "reading masks").astype(bool)
+        _check_masks(paths, labels, masks)
+    return LabelledChips(images, labels, tuple(paths), masks)
+
+
+def _files(pattern: str) -> list[str]:
+    files = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if not files:
+        raise DataError(f"no chips are found by {pattern!r}: it must match picture files")
+    return files
+
+
+def _read_all(
+    paths: Sequence[str], read: partial[NDArray[np.uint8]], label: str
+) -> NDArray[np.uint8]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            return np.stack(list(track(pool.map(read, paths), label, total=len(paths))))
+        finally:
+            # After an error only what is being read already is waited for.
+            pool.shutdown(cancel_futures=True)
+
+
+def _colours(path: str, size_px: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.moveaxis(_picture(path, size_px, ("RGB", "RGBA")), -1, 0))
+
+
+def _picture(path: str, size_px: int, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as image:
+            if image.mode not in modes:
+                raise DataError(
+                    f"{path!r} is a picture of mode {image.mode}; it must be 8-bit "
+                    f"{' or '.join(modes)}: keep masks and other pictures in another folder"
+                )
+            colours = image.convert(modes[0])
+            if colours.size != (size_px, size_px):
+                # Whole, as in the paper: a chip that is not square is squeezed.
+                colours = colours.resize((size_px, size_px), Image.Resampling.BILINEAR)
+            return np.asarray(colours)
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path!r} cannot be read as a picture: {reason}") from error
+
+
+def _mask_of(path: str, config: PictureChips) -> NDArray[np.uint8]:
+    assert config.masks is not None
+    mask = os.path.join(config.masks, os.path.basename(path))
+    if not os.path.isfile(mask):
+        raise DataError(f"chip {path!r} has no mask {mask!r}; chips.masks: null leaves masks out")
+    return (_picture(mask, config.size_px, ("L", "1")) >= 1).astype(np.uint8)
+
+
+def _check_masks(paths: Sequence[str], labels: NDArray[np.uint8], masks: NDArray[np.bool_]) -> None:
+    for number in np.flatnonzero(masks.any(axis=(1, 2)) & (labels == 0)).tolist():
+        raise DataError(
+            f"chip {paths[number]!r} is among those without landslides but its mask has one"
+        )
+
+
+def _crops(config: CroppedChips) -> LabelledChips:
+    """Squares side by side from the upper left; those with but a little landslide are left out."""
+    images, labels, names, masks = [], [], [], []
+    left_out, side = 0, config.size_px
+    patches = find_patches(config.folder)
+    for patch in track(patches, "cutting chips", total=len(patches)):
+        colours, mask = patch.read()
+        for y, x in np.ndindex(mask.shape[0] // side, mask.shape[1] // side):
+            part = (slice(y * side, (y + 1) * side), slice(x * side, (x + 1) * side))
+            share = float(mask[part].mean())
+            if 0 < share < config.min_share:
+                left_out += 1
+                continue
+            images.append(colours[(slice(None), *part)])
+            labels.append(share > 0)
+            names.append(f"{patch.name}, row {y * side}, column {x * side}")
+            masks.append(mask[part])
+    if not images:
+        raise DataError(
+            f"no square of {side} px lies in the images of {config.folder!r}: lower size_px"
+        )
+    if left_out:
+        console.print(
+            f"chips: {left_out} squares of {Path(config.folder).name} have a landslide on less "
+            f"than {config.min_share:.0%} and are left out"
+        )
+    stacked = np.stack(images).reshape(len(images), NUM_COLOURS, side, side)
+    return LabelledChips(stacked, np.array(labels, dtype=np.uint8), tuple(names), np.stack(masks))
