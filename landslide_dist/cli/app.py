@@ -3,14 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from landslide_dist.config import RunConfig, load
-from landslide_dist.config.load import to_yaml
+from landslide_dist.config.load import AnyConfig, load_any, to_yaml
 from landslide_dist.errors import LandslideDistError
 from landslide_dist.progress import console
+
+_Kind = TypeVar("_Kind", bound=AnyConfig)
 
 app = typer.Typer(
     name="landslide-dist",
@@ -68,7 +70,14 @@ def load_config(
     return shown(load(path, overrides or (), cluster), print_config)
 
 
-def shown(config: RunConfig, print_config: bool) -> RunConfig:
+def load_of_any_kind(
+    path: Path, overrides: list[str] | None, cluster: Path | None, print_config: bool
+) -> AnyConfig:
+    """The configuration of a command that takes several kinds of run."""
+    return shown(load_any(path, overrides or (), cluster), print_config)
+
+
+def shown(config: _Kind, print_config: bool) -> _Kind:
     """The configuration itself, unless it was to be printed."""
     if print_config:
         typer.echo(to_yaml(config), nl=False)

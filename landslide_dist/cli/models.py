@@ -1,7 +1,5 @@
 """Commands that train models and draw their maps."""
 
-import typer
-
 from landslide_dist.cli.app import (
     Cluster,
     Config,
@@ -10,10 +8,11 @@ from landslide_dist.cli.app import (
     Set,
     app,
     load_config,
-    shown,
+    load_of_any_kind,
 )
+from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.events import EventsConfig
-from landslide_dist.config.load import load_experiment, to_yaml
+from landslide_dist.config.load import of_one_region
 
 
 @app.command()
@@ -30,7 +29,13 @@ def train(
     config: Config, set_: Set = None, print_config: PrintConfig = False, model: Models = None
 ) -> None:
     """Train the models."""
-    run_config = load_config(config, set_, None, print_config)
+    run_config = load_of_any_kind(config, set_, None, print_config)
+    if isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.chips import train_chips
+
+        train_chips(run_config, model)
+        return
+    run_config = of_one_region(run_config, config)
     from landslide_dist.stages.train import train as stage
 
     stage(run_config, model)
@@ -44,8 +49,14 @@ def predict(
     print_config: PrintConfig = False,
     model: Models = None,
 ) -> None:
-    """Map the whole region with each model, to Zarr and GeoTIFF."""
-    run_config = load_config(config, set_, cluster, print_config)
+    """Map the whole region, or the scenes, with each model, to Zarr and GeoTIFF."""
+    run_config = load_of_any_kind(config, set_, cluster, print_config)
+    if isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.scenes import predict_scenes
+
+        predict_scenes(run_config, model)
+        return
+    run_config = of_one_region(run_config, config)
     from landslide_dist.stages.predict import predict as stage
 
     stage(run_config, model)
@@ -53,16 +64,17 @@ def predict(
 
 @app.command()
 def experiment(config: Config, set_: Set = None, print_config: PrintConfig = False) -> None:
-    """Cross-validate every model over kinds of split, or over several events."""
-    loaded = load_experiment(config, set_ or ())
-    if isinstance(loaded, EventsConfig):
-        if print_config:
-            typer.echo(to_yaml(loaded), nl=False)
-            raise typer.Exit
+    """Cross-validate every model over kinds of split, several events, or kinds of chips."""
+    run_config = load_of_any_kind(config, set_, None, print_config)
+    if isinstance(run_config, EventsConfig):
         from landslide_dist.stages.events import experiment_on_events
 
-        experiment_on_events(loaded)
-        return
-    from landslide_dist.stages.experiment import experiment as stage
+        experiment_on_events(run_config)
+    elif isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.chips_experiment import experiment_on_chips
 
-    stage(shown(loaded, print_config))
+        experiment_on_chips(run_config)
+    else:
+        from landslide_dist.stages.experiment import experiment as stage
+
+        stage(run_config)

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from landslide_dist.cli.app import Cluster, Config, PrintConfig, Set, app, load_config
+from landslide_dist.cli.app import (
+    Cluster,
+    Config,
+    PrintConfig,
+    Set,
+    app,
+    load_config,
+    load_of_any_kind,
+)
+from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.config.load import of_one_region
 from landslide_dist.errors import ConfigError
 
 
@@ -13,8 +23,14 @@ from landslide_dist.errors import ConfigError
 def evaluate(
     config: Config, set_: Set = None, cluster: Cluster = None, print_config: PrintConfig = False
 ) -> None:
-    """Score the maps and write metrics.json."""
-    run_config = load_config(config, set_, cluster, print_config)
+    """Score the maps, or the classified chips, and write metrics.json."""
+    run_config = load_of_any_kind(config, set_, cluster, print_config)
+    if isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.chips_evaluate import evaluate_chips
+
+        evaluate_chips(run_config)
+        return
+    run_config = of_one_region(run_config, config)
     from landslide_dist.stages.evaluate import evaluate as stage
 
     stage(run_config)
@@ -112,14 +128,25 @@ def explain(
     repeats: Annotated[int, typer.Option(help="Times that inputs are permuted.", min=1)] = 5,
     patches: Annotated[int, typer.Option(help="Patches that are scored at most.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Of the permutations.", min=0)] = 0,
+    scene: Annotated[
+        str | None, typer.Option(help="Of a run of chips: explain this scene as well.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Of a run of chips: test chips to show.")] = 6,
 ) -> None:
     """Explain a model: integrated gradients, Grad-CAM, permutation importance."""
-    run_config = load_config(config, set_, None, print_config)
-    from landslide_dist.inference.importance import Shuffling
-    from landslide_dist.stages.explain import explain as stage
+    run_config = load_of_any_kind(config, set_, None, print_config)
     from landslide_dist.stages.place import Place, numbers
 
     bounds = numbers("--window", window, 4)
+    if isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.explain_chips import explain_chips
+
+        explain_chips(run_config, [model], scene, bounds, samples)
+        return
+    run_config = of_one_region(run_config, config)
+    from landslide_dist.inference.importance import Shuffling
+    from landslide_dist.stages.explain import explain as stage
+
     if bounds is not None and centre is not None:
         raise ConfigError("give --window or --centre, not both")
     stage(

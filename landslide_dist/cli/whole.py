@@ -13,8 +13,11 @@ from landslide_dist.cli.app import (
     Set,
     app,
     load_config,
+    load_of_any_kind,
     shown,
 )
+from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.config.load import of_one_region
 
 
 @app.command()
@@ -26,7 +29,13 @@ def run(
     overwrite: Overwrite = False,
 ) -> None:
     """All stages, skipping what is up to date."""
-    run_config = load_config(config, set_, cluster, print_config)
+    run_config = load_of_any_kind(config, set_, cluster, print_config)
+    if isinstance(run_config, ChipsConfig):
+        from landslide_dist.stages.run_chips import run_chips
+
+        run_chips(run_config)
+        return
+    run_config = of_one_region(run_config, config)
     from landslide_dist.stages.run import run as stage
 
     stage(run_config, overwrite)

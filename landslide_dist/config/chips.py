@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from landslide_dist.config.base import Config
 from landslide_dist.config.bias import BiasConfig
@@ -37,6 +37,9 @@ class CroppedChips(Config):
         0.05, gt=0, le=1, description="share of a square that makes it a landslide; squares with "
         "less, but some, are left out"
     )  # fmt: skip
+    per_class: int | None = Field(
+        None, ge=1, description="at most so many of each class, drawn at random; null: all"
+    )
 
 
 ChipSource = Annotated[PictureChips | CroppedChips, Field(discriminator="kind")]
@@ -129,7 +132,13 @@ class ChipsConfig(Config):
     @model_validator(mode="after")
     def _scenes_are_runs(self) -> "ChipsConfig":
         for name in self.scenes:
-            self.scene(name, reference="reference.json")
+            try:
+                self.scene(name, reference="reference.json")
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                place = ".".join(map(str, ("scenes", name, *first["loc"])))
+                message = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{place}: {message}") from error
         return self
 
     @model_validator(mode="after")

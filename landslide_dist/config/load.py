@@ -1,4 +1,4 @@
-"""YAML file + ``--set`` overrides -> :class:`RunConfig`, with errors that name the field."""
+"""YAML file + ``--set`` overrides -> configuration, with errors that name the field."""
 
 import os
 import re
@@ -10,18 +10,25 @@ import yaml
 from pydantic import ValidationError
 
 from landslide_dist.config.base import Config
+from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.run import RunConfig
 from landslide_dist.errors import ConfigError
 
+AnyConfig = RunConfig | EventsConfig | ChipsConfig
 _Kind = TypeVar("_Kind", bound=Config)
+_KINDS: dict[type[Config], str] = {
+    RunConfig: "the run of one region",
+    EventsConfig: "of several events",
+    ChipsConfig: "a run of chips",
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 
 
 def load(
     path: str | Path, overrides: Sequence[str] = (), cluster: str | Path | None = None
 ) -> RunConfig:
-    """Read one run.
+    """Read one run of one region.
 
     Args:
         path: YAML file. ``$NAME``, ``${NAME}`` and ``${NAME:-default}`` in strings are taken
@@ -32,31 +39,60 @@ def load(
     Raises:
         ConfigError: A file is missing, is not YAML, or breaks the schema.
     """
-    return validate(_tree(path, overrides, cluster), str(path))
+    return of_one_region(load_any(path, overrides, cluster), path)
 
 
-def load_experiment(
+def load_chips(
     path: str | Path, overrides: Sequence[str] = (), cluster: str | Path | None = None
-) -> RunConfig | EventsConfig:
-    """Read one run, or the experiments on several events: a file with ``events``.
+) -> ChipsConfig:
+    """Read one run of chips: a file with ``chips``.
+
+    Raises:
+        ConfigError: A file is missing, is not YAML, breaks the schema, or is another kind of run.
+    """
+    return _of_kind(ChipsConfig, load_any(path, overrides, cluster), path)
+
+
+def load_any(
+    path: str | Path, overrides: Sequence[str] = (), cluster: str | Path | None = None
+) -> AnyConfig:
+    """Read one run of whatever kind: of a region, of several ``events``, or of ``chips``.
 
     Raises:
         ConfigError: A file is missing, is not YAML, or breaks the schema.
     """
-    tree = _tree(path, overrides)
-    if "events" not in tree:
-        return load(path, overrides, cluster)
-    if cluster is not None:
-        tree["common"] = {**tree.get("common", {}), "cluster": _read(cluster)}
-    return _validate(EventsConfig, tree, str(path))
+    tree = _tree(path, overrides, cluster)
+    kind: type[AnyConfig] = RunConfig
+    if "events" in tree:
+        kind = EventsConfig
+    elif "chips" in tree:
+        kind = ChipsConfig
+    return _validate(kind, tree, str(path))
 
 
-def _tree(
-    path: str | Path, overrides: Sequence[str], cluster: str | Path | None = None
-) -> dict[str, Any]:
+def of_one_region(config: AnyConfig, path: str | Path) -> RunConfig:
+    """A run of one region.
+
+    Raises:
+        ConfigError: It is another kind of run.
+    """
+    return _of_kind(RunConfig, config, path)
+
+
+def _of_kind(kind: type[_Kind], config: AnyConfig, path: str | Path) -> _Kind:
+    if not isinstance(config, kind):
+        raise ConfigError(
+            f"config {str(path)!r} is {_KINDS[type(config)]}; this command takes {_KINDS[kind]}"
+        )
+    return config
+
+
+def _tree(path: str | Path, overrides: Sequence[str], cluster: str | Path | None) -> dict[str, Any]:
     tree = _read(path)
     if cluster is not None:
-        tree["cluster"] = _read(cluster)
+        # Events have what they share in a place of their own.
+        shared = tree.setdefault("common", {}) if "events" in tree else tree
+        shared["cluster"] = _read(cluster)
     for override in overrides:
         _apply(tree, override)
     expanded = _expand(tree)
@@ -97,7 +133,7 @@ def _validate(kind: type[_Kind], tree: dict[str, Any], origin: str) -> _Kind:
         raise ConfigError(f"config {origin!r}: {problems}") from error
 
 
-def to_yaml(config: RunConfig | EventsConfig) -> str:
+def to_yaml(config: AnyConfig) -> str:
     """The whole configuration with all defaults filled in, as YAML."""
     plain = config.model_dump(mode="json", by_alias=True)
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

@@ -7,5 +7,8 @@ each other; :mod:`metrics` says what ``metrics.json`` holds. :mod:`figures`, :mo
 the page of a run, :mod:`runs_page` that of several runs, :mod:`experiment_page` that of many
 divisions, whose :mod:`table` is the paper's. Of events, :mod:`events` holds what experiments found,
 :mod:`events_page` is their page, :mod:`event_report` that of one event; :mod:`inventory` makes
-polygons of maps, :mod:`inventory_match` sets two inventories against each other.
+polygons of maps, :mod:`inventory_match` sets two inventories against each other. Of image chips,
+:mod:`chips` scores and :mod:`chips_page` shows them, :mod:`embedding` says how far sensors lie
+apart, :mod:`pointing` and :mod:`grad_cam_figures` where classifiers look; :mod:`bias` compares what
+two regions report, :mod:`bias_page` is its page.
 """

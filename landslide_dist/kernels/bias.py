@@ -158,7 +158,7 @@ def bootstrap_interval(
     _check_counts((recorded1, recorded2), "recorded")
     random = np.random.Generator(np.random.Philox(seed))
     detected = [
-        _drawn_totals(_block_counts(raster, threshold, block_cells, merged, name), draws, random)
+        drawn_detections(raster, threshold, block_cells, draws, random, merged, name)
         for raster, name in ((probability1, "region 1"), (probability2, "region 2"))
     ]
     # Means, not numbers: with Jeffreys' prior a Poisson mean is gamma distributed after r events
@@ -166,12 +166,26 @@ def bootstrap_interval(
     means = [random.gamma(count + 0.5, size=draws) for count in (recorded1, recorded2)]
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = (detected[0] / detected[1]) / (means[0] / means[1])
-    # A draw without a detection in either region says nothing: it widens both ends.
+    low, high = percentile_interval(drawn, level)
+    # Here the prior alone would bound the mean.
+    return (low if recorded2 else 0.0, high if recorded1 else float("inf"))
+
+
+def drawn_detections(
+    probability: NDArray[np.float32], threshold: float, block_cells: int, draws: int,
+    random: np.random.Generator, merged: bool, name: str,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Detections in blocks drawn as :func:`bootstrap_interval` has it, shape (draws,)."""
+    counts = _block_counts(probability, threshold, block_cells, merged, name)
+    return _drawn_totals(counts, draws, random)
+
+
+def percentile_interval(drawn: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Bounds that hold this share of draws; NaN, a draw that says nothing, widens both ends."""
     unknown = np.isnan(drawn)
     low = np.quantile(np.where(unknown, 0, drawn), (1 - level) / 2, method="inverted_cdf")
     high = np.quantile(np.where(unknown, np.inf, drawn), (1 + level) / 2, method="inverted_cdf")
-    # Here the prior alone would bound the mean.
-    return (float(low) if recorded2 else 0.0, float(high) if recorded1 else float("inf"))
+    return float(low), float(high)
 
 
 def _detected_cells(

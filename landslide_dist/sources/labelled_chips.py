@@ -168,4 +168,17 @@ def _crops(config: CroppedChips) -> LabelledChips:
             f"than {config.min_share:.0%} and are left out"
         )
     stacked = np.stack(images).reshape(len(images), NUM_COLOURS, side, side)
-    return LabelledChips(stacked, np.array(labels, dtype=np.uint8), tuple(names), np.stack(masks))
+    found = np.array(labels, dtype=np.uint8)
+    chosen = _some_of_each(found, config.per_class)
+    some_names = tuple(names[number] for number in chosen)
+    return LabelledChips(stacked[chosen], found[chosen], some_names, np.stack(masks)[chosen])
+
+
+def _some_of_each(labels: NDArray[np.uint8], limit: int | None) -> NDArray[np.int64]:
+    """Chips that are kept of each class, in their order; the same in every run."""
+    if limit is None:
+        return np.arange(len(labels))
+    random = np.random.Generator(np.random.Philox(0))
+    members = [np.flatnonzero(labels == value) for value in (0, 1)]
+    kept = [random.permutation(chips)[:limit] for chips in members]
+    return np.sort(np.concatenate(kept))

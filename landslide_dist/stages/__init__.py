@@ -5,5 +5,8 @@ test · ``train`` models · ``predict`` maps · ``evaluate`` scores · ``report`
 ``run`` all of them, skipping what is up to date · ``plan`` what they will take · ``search``
 hyper-parameters · ``experiment`` every model on every division, side by side, or (``events``) on
 several events · ``map_event`` a new event by a trained model · ``inventory`` landslides as
-polygons.
+polygons. Of image chips: ``chips`` divides pictures and trains classifiers, ``chips_evaluate`` and
+``chips_experiment`` score them, ``scenes`` classifies satellite scenes, ``explain_chips`` shows
+what they look at, ``bias`` compares two regions' detected and recorded landslides, ``run_chips``
+all of it.
 """

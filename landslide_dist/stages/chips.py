@@ -23,7 +23,7 @@ from landslide_dist.patches.ordered import Sampling
 from landslide_dist.progress import console
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
-from landslide_dist.tasks.chips import ChipTask
+from landslide_dist.tasks import ChipTask
 from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import first_rank_first, is_first_rank, wait_for_all_ranks
@@ -36,15 +36,17 @@ class ChipTrainer:
     Attributes:
         config: The run.
         quiet: No training logs and no lines, for the many short fits of an experiment.
+        read: The chips, where they are read already.
     """
 
     config: ChipsConfig
     quiet: bool = False
+    read: LabelledChips | None = None
 
     @cached_property
     def chips(self) -> LabelledChips:
         """The run's labelled chips."""
-        return open_chips(self.config.chips)
+        return open_chips(self.config.chips) if self.read is None else self.read
 
     @cached_property
     def parts(self) -> NDArray[np.uint8]:

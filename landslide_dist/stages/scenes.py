@@ -48,6 +48,9 @@ def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> No
     if not config.scenes:
         raise ConfigError(f"run {config.name!r} has no scenes to classify: give scenes")
     trainer = ChipTrainer(config)
+    for name in names:
+        # A model that is missing shows before hours of preparation, not after.
+        trainer.trained(name)
     with joined(config.training.timeout_s) as (rank, count):
         processes = Processes(rank, count, wait_for_all_ranks)
         for scene in config.scenes:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from landslide_dist.config.load import load_experiment, validate
+from landslide_dist.config.load import load_any, validate
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.grid import Window
 from landslide_dist.inference.predictor import TiledPredictor
@@ -209,7 +209,7 @@ def experiments(tmp_path_factory):
     }
     path = folder / "events.yaml"
     path.write_text(yaml.safe_dump(tree))
-    return load_experiment(path)
+    return load_any(path)
 
 
 @pytest.mark.slow
@@ -285,5 +285,5 @@ def test_experiments_that_make_no_sense(experiments, tmp_path, changes, message)
     path = tmp_path / "events.yaml"
     path.write_text(yaml.safe_dump(experiments.model_dump(mode="json") | changes))
     with pytest.raises(ConfigError) as error:
-        load_experiment(path)
+        load_any(path)
     assert message in str(error.value)

@@ -1,0 +1,80 @@
+"""``experiment`` of a run of chips: models over seeds, on their own chips and on other sensors'."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.config.events import merged
+from landslide_dist.config.load import to_yaml
+from landslide_dist.evaluation.chips import ChipScores, Rows, as_csv, markdown, table
+from landslide_dist.evaluation.chips_page import TargetColours, chips_page
+from landslide_dist.features.reference import Reference
+from landslide_dist.progress import console, track
+from landslide_dist.schema import PART_NAMES
+from landslide_dist.sources.labelled_chips import LabelledChips
+from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.chips_evaluate import matched, open_targets, score, to_json
+from landslide_dist.training.ranks import check_starts_alone, is_first_rank
+from landslide_dist.whole_file import write_whole
+
+
+def experiment_on_chips(config: ChipsConfig) -> None:
+    """Train every model with every seed and score it on its own chips and on those of targets.
+
+    A seed is that of the division, of the weights and of the samples. Models that are up to date
+    are left alone. Writes ``experiment.json``, ``table1.md``, ``table1.csv`` and
+    ``experiment.html``.
+
+    Raises:
+        ConfigError: Pretrained weights cannot be had.
+        DataError: Chips are missing or broken.
+    """
+    check_starts_alone("experiment")
+    first = ChipTrainer(seeded(config, config.experiment.seeds[0]), quiet=True)
+    targets = open_targets(config)
+    rows: dict[tuple[str, str], list[ChipScores]] = {}
+    fits = [(seed, name) for seed in config.experiment.seeds for name in config.models]
+    for seed, name in track(iter(fits), "experiment", total=len(fits)):
+        trainer = ChipTrainer(seeded(config, seed), quiet=True, read=first.chips)
+        for tested, found in score(trainer, trainer.train(name), targets).items():
+            rows.setdefault((name, tested), []).append(found)
+    if is_first_rank():
+        _write(config, first, targets, rows)
+
+
+def seeded(config: ChipsConfig, seed: int) -> ChipsConfig:
+    """The run of one seed, in a folder of its own."""
+    own = {
+        "run_dir": f"{config.run_dir.rstrip('/')}/experiment/seed{seed}",
+        "split": {"seed": seed},
+        "training": {"seed": seed},
+    }
+    return ChipsConfig.model_validate(merged(config.model_dump(mode="json", by_alias=True), own))
+
+
+def _write(
+    config: ChipsConfig,
+    trainer: ChipTrainer,
+    targets: Mapping[str, LabelledChips],
+    rows: Rows,
+) -> None:
+    folder, level = Path(config.run_dir), config.experiment.level
+    seeds = list(config.experiment.seeds)
+    write_whole(folder / "experiment.json", json.dumps({"seeds": seeds, **to_json(rows)}, indent=1))
+    write_whole(folder / "table1.md", markdown(rows, level))
+    write_whole(folder / "table1.csv", as_csv(rows, level))
+    reference = Reference.from_json(trainer.reference)
+    training = trainer.chips.images[trainer.parts == PART_NAMES.index("train")]
+    shown = {
+        name: TargetColours(target.images, matched(target.images, reference))
+        for name, target in targets.items()
+    }
+    page = chips_page(config.name, rows, level, seeds, training, shown, to_yaml(config))
+    write_whole(folder / "experiment.html", page)
+    title = f"{config.name}: classified chips, {len(seeds)} seeds, {level:.0%} intervals"
+    # Wider than most terminals: a cell that is cut tells nothing.
+    Console(width=160).print(table(rows, level, title))
+    console.print(f"experiment: {folder}/experiment.html, experiment.json, table1.md, table1.csv")
