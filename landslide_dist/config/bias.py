@@ -60,6 +60,8 @@ class BiasConfig(Config):
     def _complete(self) -> "BiasConfig":
         if len(self.regions) != 2:
             raise ValueError(f"two regions are compared, got {len(self.regions)}")
+        if wrong := [name for name in self.regions if not name.isidentifier()]:
+            raise ValueError(f"names of regions are plain words; got {wrong}")
         for name, (first, last) in self.periods.items():
             if first > last:
                 raise ValueError(f"period {name!r} ends ({last}) before it begins ({first})")

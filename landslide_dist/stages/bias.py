@@ -75,8 +75,6 @@ def compare_regions(trainer: ChipTrainer) -> tuple[BiasConfig, BiasResult, tuple
     settings = config.bias
     if settings is None:
         raise ConfigError(f"run {config.name!r} does not say what to compare: give bias")
-    if wrong := [name for name in settings.regions if not name.isidentifier()]:
-        raise ConfigError(f"bias.regions: names are plain words; got {wrong}")
     catalog = read_catalog(settings.catalog)
     one, other = (place_region(trainer, settings, name, catalog) for name in settings.regions)
     for placed in (one, other):
