@@ -1,6 +1,9 @@
 """Convolutional image networks trained on ImageNet, for a new head to be put on.
 
-Their weights are files of tensors; none is read in a way that could run code of its own.
+Their weights are files of tensors; none is read in a way that could run code of its own. The two
+networks are written out here since timm and torchvision, which publish them, cannot be imported
+beside a CPU build of torch, for which torchvision has none: where it is installed all the same,
+even Lightning fails to import.
 """
 
 import warnings

@@ -46,17 +46,19 @@ def expected(model, batch):
         return torch.sigmoid(model(batch) / TEMPERATURE).numpy()
 
 
-#: Tracing takes many seconds; these two cover pixel networks, convolutions and the uphill look.
-SHORT = ("llr", "lacnn")
-
-
+# Tracing takes many seconds.
 @pytest.mark.parametrize(
     ("kind", "uphill_dtype"),
     [
-        *((kind, torch.uint8) for kind in SHORT),
+        ("llr", torch.uint8),
         *(
             pytest.param(kind, dtype, marks=pytest.mark.slow)
-            for kind, dtype in (("lann", torch.uint8), ("cnn", torch.uint8), ("lann", torch.uint16))
+            for kind, dtype in (
+                ("lann", torch.uint8),
+                ("cnn", torch.uint8),
+                ("lacnn", torch.uint8),
+                ("lann", torch.uint16),
+            )
         ),
     ],
 )

@@ -149,6 +149,7 @@ def test_from_maps_and_a_catalog_to_all_files(folder, printed):
         assert float(row["longitude"]) == pytest.approx(corner.x + x * 180 / 79_900, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_run_writes_the_same_files_but_what_is_filled_in(folder, printed):
     run = folder / "run"
     names = [f"bias{end}" for end in (".json", ".csv", ".html", "_detections_south.png")]

@@ -50,6 +50,7 @@ def test_train_and_evaluate(command_line, folder):
     assert "on other chips: run train" in refused.stderr
 
 
+@pytest.mark.slow
 def test_an_experiment_is_the_papers_table_over_seeds(command_line, folder):
     target = folder / "target"
     for name in ("images", "masks"):

@@ -166,6 +166,7 @@ def test_a_new_event_is_mapped_without_labels(run, tmp_path):
         map_event(validate(other, "test"), path)
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_images_and_what_was_found(run):
     report(run)
     page = Path(RunContext(run).paths.report).read_text()

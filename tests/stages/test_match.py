@@ -90,6 +90,7 @@ def test_every_image_gets_the_distribution_of_the_chips(command_line, settings, 
     assert sorted(saved["bands"]) == sorted(BANDS)
 
 
+@pytest.mark.slow
 def test_another_cube_is_a_reference_for_pre_and_post_each(command_line, settings):
     config = command_line.write(settings)
     command_line("ingest", config)

@@ -14,6 +14,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_a_plan_names_what_the_stages_then_take(command_line):
     config = command_line.write(SETTINGS)
     printed = command_line("plan", config, "--json", "plan.json")

@@ -125,6 +125,7 @@ def test_held_out_losses_best_values_and_a_run_that_takes_them(settings):
     assert found(config) == models
 
 
+@pytest.mark.slow
 def test_the_test_part_and_the_held_out_fold_are_not_seen(settings, tmp_path):
     settings["search"] = {**SEARCH, "learning_rates": [0.05]}
     config = prepared(settings)

@@ -93,6 +93,7 @@ def test_from_raw_files_to_scores(veneto, tmp_path):
     assert all(0 < scores[name]["test"]["nll"] < 5 for name in paper_models())
 
 
+@pytest.mark.slow
 def test_a_description_without_a_code_is_listed(veneto, tmp_path):
     write_raw_files(tmp_path / "veneto", load(RAW, small(RAW)), extra="Calcari nuovi")
     failed = veneto("ingest", str(RAW), *flags(small(RAW)), status=2)
@@ -100,6 +101,7 @@ def test_a_description_without_a_code_is_listed(veneto, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_published_file_imported(veneto, tmp_path):
     settings = [*small(PUBLISHED), "sources.published.filled_columns_px=30"]
     codes = write_published_file(tmp_path / "veneto" / "veneto.h5")
