@@ -75,11 +75,15 @@ def serve() -> None:
 
 def become(request: dict) -> None:
     """Run a command in place of this process."""
+    import torch
+
     from landslide_dist.cli import main
 
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    # Read when torch was loaded, for another command.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, path in enumerate(request["outputs"], start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
