@@ -9,7 +9,7 @@ demo: $(READY)
 	$(BIN)/landslide-dist demo
 
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
