@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landslide_dist.config.imagery import COLOURS
+from landslide_dist.evaluation.bias_figures import histogram_figure
 from landslide_dist.evaluation.chips import SCORES, Rows, summaries
-from landslide_dist.evaluation.drawing import INK, SOFT, new_figure, png, style
 from landslide_dist.evaluation.embedding import embed, embedding_figure, flattened
 from landslide_dist.evaluation.report import Picture, page
 
-#: Red, green and blue that colour-blind readers can tell apart.
-INKS = ("#d55e00", "#009e73", "#0072b2")
 #: Chips of each group that are embedded at most.
 MAX_EMBEDDED = 400
 
@@ -57,7 +54,14 @@ def chips_page(
             f"Colours of {name}",
             "Share of pixels of each value: the training chips, the target as it is, and the "
             "target matched to them.",
-            histogram_figure(training, target),
+            histogram_figure(
+                name,
+                {
+                    "training chips": _counts(training),
+                    "as it is": _counts(target.images),
+                    "matched to the chips": _counts(target.matched),
+                },
+            ),
         )
         for name, target in targets.items()
     ]
@@ -75,22 +79,9 @@ def chips_page(
     )
 
 
-def histogram_figure(training: NDArray[np.uint8], target: TargetColours) -> bytes:
-    """Values of each colour before and after matching, beside those they are matched to."""
-    figure = new_figure(7.5, 2.6)
-    panels: Any = figure.subplots(1, len(COLOURS), sharey=True)
-    for band, (axes, colour) in enumerate(zip(panels, COLOURS, strict=True)):
-        style(axes, colour, "value", "share of pixels" if band == 0 else "")
-        for images, line, label in (
-            (training, {"color": INK, "linewidth": 1.4}, "training"),
-            (target.images, {"color": SOFT, "linestyle": ":"}, "target"),
-            (target.matched, {"color": INKS[band], "linestyle": "--"}, "target, matched"),
-        ):
-            share, edges = np.histogram(images[:, band], bins=64, range=(0, 256))
-            axes.plot(edges[:-1] + 2, share / share.sum(), label=label, **line)
-        axes.set_ylim(bottom=0)
-    panels[0].legend(frameon=False, fontsize=7)
-    return png(figure)
+def _counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Pixels of each value, ``(3, 256)``."""
+    return np.stack([np.bincount(images[:, band].ravel(), minlength=256) for band in range(3)])
 
 
 def _embedding(training: NDArray[np.uint8], targets: Mapping[str, TargetColours]) -> Picture:

@@ -23,6 +23,7 @@ from landslide_dist.patches.ordered import Sampling
 from landslide_dist.progress import console
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
+from landslide_dist.stages.train import chosen_models
 from landslide_dist.tasks import ChipTask
 from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
@@ -170,21 +171,9 @@ def train_chips(config: ChipsConfig, only: Sequence[str] | None = None) -> None:
         DataError: Chips are missing or broken.
     """
     trainer = ChipTrainer(config)
-    names = chosen_models(config, only)
+    names = chosen_models(config.models, only)
     num_landslides, chips = int(trainer.chips.labels.sum()), len(trainer.chips)
     sizes = ", ".join(f"{int((trainer.parts == i).sum())} {n}" for i, n in enumerate(PART_NAMES))
     console.print(f"chips: {chips}, {num_landslides} with a landslide; {sizes}")
     for name in names:
         trainer.train(name)
-
-
-def chosen_models(config: ChipsConfig, only: Sequence[str] | None) -> list[str]:
-    """Names of the models that a command is about.
-
-    Raises:
-        ConfigError: One of ``only`` is not in the run.
-    """
-    for name in only or ():
-        if name not in config.models:
-            raise ConfigError(f"model {name!r} is not in the run ({', '.join(config.models)})")
-    return [name for name in config.models if only is None or name in only]

@@ -24,8 +24,9 @@ from landslide_dist.inference.predictor import own_device
 from landslide_dist.models.chip import NUM_CLASSES, NUM_COLOURS, ChipModel
 from landslide_dist.progress import console, track
 from landslide_dist.schema import PART_NAMES
-from landslide_dist.stages.chips import ChipTrainer, chosen_models
+from landslide_dist.stages.chips import ChipTrainer
 from landslide_dist.stages.scenes import SceneMap, prepare, scene_run
+from landslide_dist.stages.train import chosen_models
 from landslide_dist.store import cube
 from landslide_dist.whole_file import whole_file, write_whole
 
@@ -61,7 +62,7 @@ def explain_chips(
         DataError: The scene's files are broken.
         StoreError: A store fails.
     """
-    names = chosen_models(config, only)
+    names = chosen_models(config.models, only)
     if samples < 2:
         raise ConfigError(f"{samples} chips cannot show both classes: give 2 or more")
     if scene is not None and scene not in config.scenes:

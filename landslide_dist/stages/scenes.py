@@ -20,9 +20,10 @@ from landslide_dist.inference.cog import read_tags, write_cog
 from landslide_dist.inference.predict import Processes, is_predicted, predict_region
 from landslide_dist.inference.scene import ClassifyBlock, cell_grid
 from landslide_dist.progress import console
-from landslide_dist.stages.chips import ChipTrainer, chosen_models
+from landslide_dist.stages.chips import ChipTrainer
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.match import match
+from landslide_dist.stages.train import chosen_models
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 from landslide_dist.store.lock import hold
@@ -44,7 +45,7 @@ def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> No
         DataError: A scene's files are broken, or its images cannot be matched.
         StoreError: A store fails.
     """
-    names = chosen_models(config, only)
+    names = chosen_models(config.models, only)
     if not config.scenes:
         raise ConfigError(f"run {config.name!r} has no scenes to classify: give scenes")
     trainer = ChipTrainer(config)

@@ -1,6 +1,6 @@
 """``train``: statistics of the training pixels, then each model, those that others need first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,20 +47,21 @@ def train(config: RunConfig, only: Sequence[str] | None = None) -> None:
         StoreError: ``derive`` or ``split`` has not run.
     """
     trainer = trainer_of(RunContext(config))
-    for name in chosen_models(config, only):
+    for name in chosen_models(config.training_order(), only):
         trainer.train(name)
 
 
-def chosen_models(config: RunConfig, only: Sequence[str] | None) -> list[str]:
-    """Names of the models that a command is about, in training order.
+def chosen_models(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
+    """Names of the models that a command is about, in the order of ``names``: all of the run's.
 
     Raises:
         ConfigError: One of ``only`` is not in the run.
     """
+    models = list(names)
     for name in only or ():
-        if name not in config.models:
-            raise ConfigError(f"model {name!r} is not in the run ({', '.join(config.models)})")
-    return [name for name in config.training_order() if only is None or name in only]
+        if name not in models:
+            raise ConfigError(f"model {name!r} is not in the run ({', '.join(models)})")
+    return [name for name in models if only is None or name in only]
 
 
 def trainer_of(context: RunContext, quiet: bool = False) -> "ModelTrainer":

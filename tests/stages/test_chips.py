@@ -125,3 +125,21 @@ def test_another_kind_of_run_is_named(command_line, folder, smoke):
     region = command_line.write(smoke)
     with pytest.raises(ConfigError, match="is the run of one region; this command takes a run of"):
         load_chips(folder / region)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_classifier_of_one(command_line, folder):
+    losses = {}
+    for processes in (1, 2):
+        own = settings(folder)["models"]["cnn"] | {"augment": {}}
+        run = write(
+            folder,
+            run_dir=str(folder / f"run{processes}"),
+            models={"cnn": own},
+            training={"accelerator": "cpu", "devices": processes},
+        )
+        command_line("train", run)
+        history = folder / f"run{processes}" / "models" / "cnn" / "history.json"
+        losses[processes] = [e["train_loss"] for e in json.loads(history.read_text())]
+    assert losses[1][-1] < losses[1][0] / 2
+    assert losses[2] == pytest.approx(losses[1], rel=1e-5)
