@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -11,8 +12,17 @@ from landslide_dist.config import RunConfig, load
 from landslide_dist.config.load import AnyConfig, load_any, to_yaml
 from landslide_dist.errors import LandslideDistError
 from landslide_dist.progress import console
+from landslide_dist.telemetry import serve
 
 _Kind = TypeVar("_Kind", bound=AnyConfig)
+
+
+class LogFormat(StrEnum):
+    """How messages are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 app = typer.Typer(
     name="landslide-dist",
@@ -44,8 +54,23 @@ Models = Annotated[
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    log: Annotated[
+        LogFormat, typer.Option(help="Messages for people, or a JSON object a line.")
+    ] = LogFormat.TEXT,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Answer Prometheus on this port while it runs."),
+    ] = None,
+    metrics_address: Annotated[
+        str, typer.Option(help="0.0.0.0 lets other machines ask.")
+    ] = "127.0.0.1",
 ) -> None:
-    """Options before the command; ``main`` reads them."""
+    """Options before the command; ``main`` reads the first."""
+    if log is LogFormat.JSON:
+        # By the environment, so that processes of a training and Dask workers do alike.
+        os.environ["LANDSLIDE_LOG"] = "json"
+    if metrics_port is not None:
+        serve(metrics_port, metrics_address)
 
 
 def main() -> None:

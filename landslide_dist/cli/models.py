@@ -1,5 +1,9 @@
 """Commands that train models and draw their maps."""
 
+from typing import Annotated
+
+import typer
+
 from landslide_dist.cli.app import (
     Cluster,
     Config,
@@ -11,17 +15,39 @@ from landslide_dist.cli.app import (
     load_of_any_kind,
 )
 from landslide_dist.config.chips import ChipsConfig
-from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import of_one_region
+from landslide_dist.config.share import Share
+
+Prepare = Annotated[bool, typer.Option("--prepare", help="Only make what parts have in common.")]
+Part = Annotated[
+    str | None,
+    typer.Option(metavar="K/N", help="Only this part of the trainings, K from 0; no table."),
+]
 
 
 @app.command()
-def search(config: Config, set_: Set = None, print_config: PrintConfig = False) -> None:
-    """Choose learning rates, optimisers and looking distances by cross-validation."""
-    run_config = load_config(config, set_, None, print_config)
-    from landslide_dist.stages.search import search as stage
+def search(
+    config: Config,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    prepare: Prepare = False,
+    part: Part = None,
+) -> None:
+    """Choose learning rates, optimisers and looking distances by cross-validation.
 
-    stage(run_config)
+    Parts may run at the same time; models that look uphill build on the LLR, whose parts must all
+    be there first. Without --part what they have trained is put together.
+    """
+    run_config = load_config(config, set_, None, print_config)
+    share = None if part is None else Share.parse(part)
+    from landslide_dist.stages import search as stage
+
+    if prepare:
+        stage.prepare_search(run_config)
+    elif share is not None:
+        stage.search_share(run_config, share)
+    else:
+        stage.search(run_config)
 
 
 @app.command()
@@ -63,18 +89,22 @@ def predict(
 
 
 @app.command()
-def experiment(config: Config, set_: Set = None, print_config: PrintConfig = False) -> None:
-    """Cross-validate every model over kinds of split, several events, or kinds of chips."""
+def experiment(
+    config: Config,
+    set_: Set = None,
+    print_config: PrintConfig = False,
+    prepare: Prepare = False,
+    part: Part = None,
+) -> None:
+    """Cross-validate every model over kinds of split, several events, or kinds of chips.
+
+    Parts may run at the same time; without --part what they have trained is put together.
+    """
     run_config = load_of_any_kind(config, set_, None, print_config)
-    if isinstance(run_config, EventsConfig):
-        from landslide_dist.stages.events import experiment_on_events
+    share = None if part is None else Share.parse(part)
+    from landslide_dist.stages.run_experiment import prepare_experiment, run_experiment
 
-        experiment_on_events(run_config)
-    elif isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.chips_experiment import experiment_on_chips
-
-        experiment_on_chips(run_config)
+    if prepare:
+        prepare_experiment(run_config)
     else:
-        from landslide_dist.stages.experiment import experiment as stage
-
-        stage(run_config)
+        run_experiment(run_config, share)

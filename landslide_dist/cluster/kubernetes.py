@@ -46,7 +46,7 @@ def _resource(spec: dict[str, Any], config: KubernetesCluster) -> Iterator[str]:
     import kr8s
     from kr8s.objects import object_from_spec
 
-    with _one_line("no Kubernetes cluster answers, set KUBECONFIG or run in a pod"):
+    with one_line("no Kubernetes cluster answers, set KUBECONFIG or run in a pod"):
         api = kr8s.api(namespace=config.namespace)
         api.version()
         resource = object_from_spec(spec, api, allow_unknown_type=True)
@@ -56,13 +56,13 @@ def _resource(spec: dict[str, Any], config: KubernetesCluster) -> Iterator[str]:
             f"a DaskCluster {config.name!r} exists in namespace {api.namespace!r}: give another "
             f"cluster.name, or `kubectl delete daskcluster {config.name}` if no run uses it"
         )
-    with _one_line(f"the DaskCluster {config.name!r} cannot be created"):
+    with one_line(f"the DaskCluster {config.name!r} cannot be created"):
         resource.create()
     console.print(f"Kubernetes: created DaskCluster {config.name} in namespace {api.namespace}")
     try:
         yield api.namespace
     finally:
-        with _one_line(f"the DaskCluster {config.name!r} cannot be deleted"):
+        with one_line(f"the DaskCluster {config.name!r} cannot be deleted"):
             if resource.exists():
                 resource.delete()
 
@@ -71,7 +71,7 @@ def _resource(spec: dict[str, Any], config: KubernetesCluster) -> Iterator[str]:
 def _attach(name: str, namespace: str) -> Iterator[Any]:
     from dask_kubernetes.operator import KubeCluster
 
-    with _one_line(f"the scheduler of the DaskCluster {name!r} cannot be reached"):
+    with one_line(f"the scheduler of the DaskCluster {name!r} cannot be reached"):
         cluster = KubeCluster.from_name(name, namespace=namespace, quiet=True)
     with cluster:
         yield cluster
@@ -89,17 +89,18 @@ class _Pods:
 
     def states(self) -> list[str]:
         """What each pod does or waits for, in Kubernetes' words."""
-        return [f"{pod.name} {_state(pod.status)}" for pod in self._list({})]
+        return [f"{pod.name} {state_of(pod.status)}" for pod in self._list({})]
 
     def _list(self, labels: dict[str, str]) -> list[Any]:
         from kr8s.objects import Pod
 
         selector = {"dask.org/cluster-name": self._name} | labels
-        with _one_line("Kubernetes does not answer"):
+        with one_line("Kubernetes does not answer"):
             return list(Pod.list(namespace=self._namespace, label_selector=selector))
 
 
-def _state(status: Any) -> str:
+def state_of(status: Any) -> str:
+    """What a pod does or waits for, in Kubernetes' words."""
     for container in status.get("containerStatuses", ()):
         if "waiting" in container["state"]:
             return str(container["state"]["waiting"].get("reason"))
@@ -130,7 +131,7 @@ def _wait(
 
 
 @contextmanager
-def _one_line(what: str) -> Iterator[None]:
+def one_line(what: str) -> Iterator[None]:
     """Failures of the Kubernetes API as errors of the user's set-up."""
     import httpx
     import kr8s

@@ -9,9 +9,6 @@ from landslide_dist.cluster.threads import ThreadLimits
 from landslide_dist.config.cluster import RunningCluster
 from landslide_dist.errors import ConfigError
 
-#: A scheduler that is there answers sooner.
-_CONNECT_S = 30.0
-
 
 @contextmanager
 def connect_running(config: RunningCluster) -> Iterator[Client]:
@@ -21,7 +18,9 @@ def connect_running(config: RunningCluster) -> Iterator[Client]:
         ConfigError: Nobody answers at the address, too few workers join, or they lack this package.
     """
     try:
-        client = Client(config.address, timeout=min(_CONNECT_S, config.start_timeout_s))
+        client = Client(
+            config.address, timeout=min(config.connect_timeout_s, config.start_timeout_s)
+        )
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(f"no Dask scheduler answers at {config.address!r}: {error}") from error
     with client:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from landslide_dist.config.base import Config
+from landslide_dist.config.pipeline import KubernetesPipeline, SlurmPipeline
 from landslide_dist.errors import ConfigError
 
 #: Parts of names whose values belong in a Kubernetes Secret, not in a file that is shared.
@@ -34,7 +35,8 @@ class RunningCluster(Config):
         pattern=r"^\w+://.+", description="of the scheduler, e.g. tcp://10.0.0.5:8786"
     )
     workers: int = Field(1, ge=1, description="start when this many have joined")
-    start_timeout_s: float = Field(300.0, gt=0, description="longest wait for them")
+    connect_timeout_s: float = Field(30.0, gt=0, description="longest wait for the scheduler")
+    start_timeout_s: float = Field(300.0, gt=0, description="longest wait for the workers")
 
 
 class SlurmCluster(Config):
@@ -70,6 +72,7 @@ class SlurmCluster(Config):
         _START_TIMEOUT_S, gt=0, description="longest wait in the queue for a first worker"
     )
     check_interval_s: float = Field(15.0, gt=0, description="between two looks at the queue")
+    pipeline: SlurmPipeline = SlurmPipeline()
 
     @model_validator(mode="after")
     def _processes_share_the_cores(self) -> "SlurmCluster":
@@ -87,8 +90,9 @@ class KubernetesCluster(Config):
     kind: Literal["kubernetes"]
     name: str = Field(
         "landslide-dist",
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        max_length=50,
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        # Names of pods begin with it and have 63 letters at most.
+        max_length=45,
         description="of the resource; two runs at once need two names",
     )
     namespace: str | None = Field(None, description="null: the one of the kube context")
@@ -110,6 +114,7 @@ class KubernetesCluster(Config):
     start_timeout_s: float = Field(
         _START_TIMEOUT_S, gt=0, description="longest wait for a first worker"
     )
+    pipeline: KubernetesPipeline = KubernetesPipeline()
 
     @model_validator(mode="after")
     def _no_credentials(self) -> "KubernetesCluster":

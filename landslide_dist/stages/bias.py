@@ -28,7 +28,7 @@ from landslide_dist.evaluation.bias_page import (
 from landslide_dist.evaluation.bias_result import BiasResult
 from landslide_dist.evaluation.report import Picture
 from landslide_dist.features.reference import Reference
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.sources.files import describe
 from landslide_dist.sources.landslide_catalog import read_catalog
 from landslide_dist.stages.bias_region import Placed, place_region
@@ -42,6 +42,7 @@ from landslide_dist.whole_file import write_whole
 NUM_SHOWN, SURE, SURELY_NOT = 10, 0.99, 0.01
 
 
+@stage
 def bias(config: ChipsConfig) -> None:
     """Compare the two regions of a run; trains and predicts nothing.
 

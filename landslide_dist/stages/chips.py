@@ -20,7 +20,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.models.chip import CHIP, ChipModel, ChipRecipe, build_chip_model
 from landslide_dist.patches.chips import ChipAugment, ChipDataModule, divide
 from landslide_dist.patches.ordered import Sampling
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
 from landslide_dist.stages.train import chosen_models
@@ -159,6 +159,7 @@ class ChipTrainer:
             console.print(line)
 
 
+@stage
 def train_chips(config: ChipsConfig, only: Sequence[str] | None = None) -> None:
     """Train the classifiers of a run; those that are up to date are left alone.
 

@@ -14,12 +14,14 @@ from landslide_dist.features.reference import Reference
 from landslide_dist.inference.chips import classify
 from landslide_dist.kernels.histogram import apply_table, count_values, matching_table, num_values
 from landslide_dist.models.chip import ChipModel
+from landslide_dist.progress import stage
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
 from landslide_dist.stages.chips import ChipTrainer
 from landslide_dist.whole_file import write_whole
 
 
+@stage
 def evaluate_chips(config: ChipsConfig) -> None:
     """Score every model on every part and on the chips of other sensors; writes metrics.json.
 

@@ -9,10 +9,11 @@ from rich.console import Console
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.events import merged
 from landslide_dist.config.load import to_yaml
+from landslide_dist.config.share import Share
 from landslide_dist.evaluation.chips import ChipScores, Rows, as_csv, markdown, table
 from landslide_dist.evaluation.chips_page import TargetColours, chips_page
 from landslide_dist.features.reference import Reference
-from landslide_dist.progress import console, track
+from landslide_dist.progress import console, stage, track
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips
 from landslide_dist.stages.chips import ChipTrainer
@@ -21,12 +22,17 @@ from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 
 
-def experiment_on_chips(config: ChipsConfig) -> None:
+@stage
+def experiment_on_chips(config: ChipsConfig, share: Share | None = None) -> None:
     """Train every model with every seed and score it on its own chips and on those of targets.
 
     A seed is that of the division, of the weights and of the samples. Models that are up to date
     are left alone. Writes ``experiment.json``, ``table1.md``, ``table1.csv`` and
     ``experiment.html``.
+
+    Args:
+        config: The run.
+        share: Only this share of the trainings, and neither table nor page.
 
     Raises:
         ConfigError: Pretrained weights cannot be had.
@@ -37,11 +43,12 @@ def experiment_on_chips(config: ChipsConfig) -> None:
     targets = open_targets(config)
     rows: dict[tuple[str, str], list[ChipScores]] = {}
     fits = [(seed, name) for seed in config.experiment.seeds for name in config.models]
-    for seed, name in track(iter(fits), "experiment", total=len(fits)):
+    taken = fits if share is None else share.of(fits)
+    for seed, name in track(iter(taken), "experiment", total=len(taken)):
         trainer = ChipTrainer(seeded(config, seed), quiet=True, read=first.chips)
         for tested, found in score(trainer, trainer.train(name), targets).items():
             rows.setdefault((name, tested), []).append(found)
-    if is_first_rank():
+    if share is None and is_first_rank():
         _write(config, first, targets, rows)
 
 

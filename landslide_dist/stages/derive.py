@@ -17,7 +17,7 @@ from landslide_dist.grid import Window
 from landslide_dist.kernels.rings import index_dtype, ring_radii
 from landslide_dist.kernels.terrain import HALO_PX, slope
 from landslide_dist.kernels.uphill import uphill_indices
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.schema import Variable
 from landslide_dist.stages.match import match
 from landslide_dist.store import cube
@@ -81,6 +81,7 @@ class DeriveBlock:
             cube.write_block(cube.array(group, name), window, block)
 
 
+@stage
 def derive(config: RunConfig) -> None:
     """Add ``slope`` and ``uphill`` to the cube; a finished stage is a no-op.
 

@@ -21,6 +21,7 @@ from landslide_dist.evaluation.score import (
     score_predictions,
 )
 from landslide_dist.kernels import scores as kernel
+from landslide_dist.progress import stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import check_split
 from landslide_dist.store.layout import shard_px
@@ -28,6 +29,7 @@ from landslide_dist.store.location import exists, open_group
 from landslide_dist.whole_file import write_whole
 
 
+@stage
 def evaluate(config: RunConfig) -> dict[str, ModelScores]:
     """Score the run's maps; writes ``metrics.json`` and prints the tables.
 

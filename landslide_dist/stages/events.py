@@ -13,6 +13,7 @@ from pathlib import Path
 from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.run import config_hash
+from landslide_dist.config.share import Share
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.cores import count_windows, keep_counts, kept_counts
 from landslide_dist.evaluation.events import (
@@ -27,7 +28,7 @@ from landslide_dist.evaluation.events_table import events_table
 from landslide_dist.evaluation.metrics import null_for_nan
 from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.kernels.scores import ScoreCounts, best_threshold
-from landslide_dist.progress import console, track
+from landslide_dist.progress import console, stage, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.events_maps import areas_m2, tested_map
@@ -39,10 +40,15 @@ from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 
 
-def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
+@stage
+def experiment_on_events(config: EventsConfig, share: Share | None = None) -> list[EventOutcome]:
     """Prepare every event, train every model, test it on every event.
 
     Writes ``events.json``, ``events.md``, ``events.csv`` and ``events.html`` below ``run_dir``.
+
+    Args:
+        config: The experiments.
+        share: Only this share of the trainings, and neither table nor page.
 
     Raises:
         ConfigError: A part of an event is left without labels, or no event has a whole tile.
@@ -56,9 +62,12 @@ def experiment_on_events(config: EventsConfig) -> list[EventOutcome]:
             "no event that trains is as large as one tile: give smaller patches.core_px or "
             f"pixel_sizes_m ({'; '.join(sorted(set(skipped.values())))})"
         )
+    taken = trainings if share is None else share.of(trainings)
     outcomes: list[EventOutcome] = []
-    for training in track(iter(trainings), "experiment", total=len(trainings)):
+    for training in track(iter(taken), "experiment", total=len(taken)):
         outcomes += training.outcomes()
+    if share is not None:
+        return outcomes
     outcomes += _skipped(config, skipped)
     if is_first_rank():
         finest = min(config.pixel_sizes_m)

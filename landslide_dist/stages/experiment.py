@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from landslide_dist.config import RunConfig
+from landslide_dist.config.experiment import ExperimentConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.paths import RunPaths
+from landslide_dist.config.share import Share
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.curves import Histories, read_history
 from landslide_dist.evaluation.experiment import Outcome, differences, summarise
@@ -29,7 +31,7 @@ from landslide_dist.evaluation.panel import telling_window, window_at
 from landslide_dist.evaluation.score import BEST_REACHABLE
 from landslide_dist.evaluation.table import Table
 from landslide_dist.grid import Window
-from landslide_dist.progress import console, track
+from landslide_dist.progress import console, stage, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.division import Division, Fold
 from landslide_dist.stages.split import audit_of
@@ -37,26 +39,31 @@ from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 
 
-def experiment(config: RunConfig) -> None:
+@stage
+def experiment(config: RunConfig, share: Share | None = None) -> None:
     """Train and score the run's models on all divisions.
 
     Writes ``experiment.json``, ``table2.md``, ``table2.csv``, ``experiment.html`` and its figures,
     and prints the table. A killed experiment goes on where it was: neither models nor scores that
     are up to date are made again.
 
+    Args:
+        config: The run.
+        share: Only train and score this share of the divisions, and write neither table nor page.
+
     Raises:
         ConfigError: The run has no ``experiment``, a part is left without labels, or the window is
             outside the region.
         StoreError: ``derive`` has not run.
     """
-    if config.experiment is None:
-        raise ConfigError(
-            "the run has no experiment: give experiment.splits, or {} for the paper's division"
-        )
     check_starts_alone("experiment")
-    if config.experiment.window_centre is not None:
+    settings, folds = _settings(config), list(_folds(config))
+    if settings.window_centre is not None:
         _window(RunContext(config))  # Better refused now than after hours of training.
-    folds = list(_folds(config))
+    if share is not None:
+        for fold in track(iter(share.of(folds)), "experiment", total=len(share.of(folds))):
+            Division.of(fold, config).outcomes()
+        return
     outcomes: list[Outcome] = []
     shown: dict[str, Shown] = {}
     for fold in track(iter(folds), "experiment", total=len(folds)):
@@ -67,18 +74,37 @@ def experiment(config: RunConfig) -> None:
     if not is_first_rank():
         return
     summary = summarise(outcomes, [*config.models, BEST_REACHABLE])
-    table = Table.of(summary, config.experiment.partitions)
+    table = Table.of(summary, settings.partitions)
     histories = {kind: _histories(config, folds, kind) for kind in shown}
     result = ExperimentResult(outcomes, summary, table, shown, histories, config.cube.location)
     _write(config, result)
     Console(width=_width(table)).print(_printed(table))
 
 
+def divide(config: RunConfig) -> None:
+    """Write the divisions that shares of an experiment have in common; training needs them.
+
+    Raises:
+        ConfigError: The run has no ``experiment``, or a part is left without labels.
+        StoreError: ``derive`` has not run.
+    """
+    for fold in _folds(config):
+        Division.of(fold, config)
+
+
+def _settings(config: RunConfig) -> ExperimentConfig:
+    if config.experiment is None:
+        raise ConfigError(
+            "the run has no experiment: give experiment.splits, or {} for the paper's division"
+        )
+    return config.experiment
+
+
 def _folds(config: RunConfig) -> Iterator[Fold]:
-    assert config.experiment is not None
-    for kind in config.experiment.splits:
-        for partition in range(config.experiment.partitions):
-            for fold in range(config.experiment.folds or 1):
+    settings = _settings(config)
+    for kind in settings.splits:
+        for partition in range(settings.partitions):
+            for fold in range(settings.folds or 1):
                 yield Fold(kind, partition, fold)
 
 
@@ -102,8 +128,7 @@ def _histories(config: RunConfig, folds: Sequence[Fold], kind: str) -> Histories
 
 
 def _window(context: RunContext) -> Window:
-    settings = context.config.experiment
-    assert settings is not None
+    settings = _settings(context.config)
     location = context.config.cube.location
     if settings.window_centre is not None:
         return window_at(location, settings.window_px, settings.window_centre)

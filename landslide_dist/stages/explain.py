@@ -27,7 +27,7 @@ from landslide_dist.inference.inputs import input_groups
 from landslide_dist.kernels import scores
 from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.models import EncodedModel
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.export import check_known, temperature_of, trained_model
 from landslide_dist.stages.place import Place
@@ -39,6 +39,7 @@ AS_SHIPPED = Shuffling()
 WHERE_LANDSLIDES_ARE = Place()
 
 
+@stage
 def explain(
     config: RunConfig,
     name: str,

@@ -22,7 +22,7 @@ from landslide_dist.inference.cog import write_bands
 from landslide_dist.inference.grad_cam import class_maps, grad_cam, resized, scene_maps
 from landslide_dist.inference.predictor import own_device
 from landslide_dist.models.chip import NUM_CLASSES, NUM_COLOURS, ChipModel
-from landslide_dist.progress import console, track
+from landslide_dist.progress import console, stage, track
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.stages.chips import ChipTrainer
 from landslide_dist.stages.scenes import SceneMap, prepare, scene_run
@@ -39,6 +39,7 @@ LANDSLIDE = 1
 DETECTED = 0.5
 
 
+@stage
 def explain_chips(
     config: ChipsConfig,
     only: Sequence[str] | None,

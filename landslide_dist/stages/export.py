@@ -13,7 +13,7 @@ from landslide_dist.inference.stac import add_model_link, prediction_item, write
 from landslide_dist.models import checkpoint
 from landslide_dist.models.export import card, save_onnx, save_program, to_program
 from landslide_dist.models.susceptibility import NetworkModel
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.calibrate import CALIBRATION
 from landslide_dist.stages.context import RunContext
 from landslide_dist.store import cube
@@ -22,6 +22,7 @@ from landslide_dist.store.location import exists, open_group
 FORMATS = ("torch", "onnx", "stac")
 
 
+@stage
 def export(config: RunConfig, name: str, formats: Sequence[str] = FORMATS) -> Path:
     """Write a model, and the STAC items of the model and of its map where that is predicted.
 

@@ -14,7 +14,7 @@ from landslide_dist.config.cube import StorageConfig
 from landslide_dist.config.fingerprint import ingest_hash
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.grid import Grid, Window
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.schema import Variable
 from landslide_dist.sources import BlockSource, open_imagery, open_sources, target_grid
 from landslide_dist.sources.imagery import Imagery
@@ -77,6 +77,7 @@ class IngestBlock:
             cube.write_block(cube.array(group, name), window, block)
 
 
+@stage
 def ingest(config: RunConfig, overwrite: bool = False) -> None:
     """Build the cube of a run; a finished one is left alone, a killed one continued.
 

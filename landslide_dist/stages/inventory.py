@@ -17,7 +17,7 @@ from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.evaluation.inventory import map_inventory
 from landslide_dist.inference.predict import is_predicted
 from landslide_dist.kernels.scores import MAX_LOGIT, NUM_BINS
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.store.location import exists, open_group
 from landslide_dist.whole_file import whole_file
@@ -26,6 +26,7 @@ from landslide_dist.whole_file import whole_file
 FINGERPRINT = "fingerprint"
 
 
+@stage
 def make_inventories(config: RunConfig, only: Sequence[str] | None = None) -> None:
     """Turn maps of the run into inventories; those that are up to date are left alone.
 

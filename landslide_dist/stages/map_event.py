@@ -15,7 +15,7 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.event_report import EventFound, render_event
 from landslide_dist.inference.predict import check_channels
 from landslide_dist.models import checkpoint
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.events_maps import found_map, stored
@@ -28,6 +28,7 @@ from landslide_dist.whole_file import write_whole
 MAP = "event"
 
 
+@stage
 def map_event(config: RunConfig, model: str, overwrite: bool = False) -> None:
     """Ingest, derive, predict, polygonise and show one event; finished steps are left alone.
 

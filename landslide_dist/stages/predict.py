@@ -27,11 +27,12 @@ from landslide_dist.inference.predict import (
 from landslide_dist.inference.source import PredictorSource, Trained
 from landslide_dist.models import checkpoint
 from landslide_dist.models.susceptibility import NetworkModel, SusceptibilityModel
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all_ranks
 
 
+@stage
 def predict(config: RunConfig, only: Sequence[str] | None = None) -> None:
     """Map the region with each model and ensemble; finished blocks are left alone.
 

@@ -9,7 +9,7 @@ from landslide_dist.config.load import to_yaml
 from landslide_dist.evaluation.events_confusion import confusion_figure
 from landslide_dist.evaluation.report import Picture, render_report
 from landslide_dist.evaluation.score import ModelScores
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.evaluate import score
 from landslide_dist.stages.events_maps import stored, tested_map
@@ -17,6 +17,7 @@ from landslide_dist.stages.split import audit_of
 from landslide_dist.whole_file import write_whole
 
 
+@stage
 def report(
     config: RunConfig, scores: dict[str, ModelScores] | None = None, output: Path | None = None
 ) -> None:

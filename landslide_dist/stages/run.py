@@ -1,6 +1,7 @@
 """``run``: all stages in order; each skips what is up to date."""
 
 from landslide_dist.config import RunConfig
+from landslide_dist.progress import stage
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.evaluate import evaluate
 from landslide_dist.stages.ingest import ingest
@@ -11,6 +12,7 @@ from landslide_dist.stages.train import train
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 
 
+@stage
 def run(config: RunConfig, overwrite: bool = False) -> None:
     """From raw files to the report.
 

@@ -1,12 +1,14 @@
 """``run`` of a run of chips: everything that it asks for, skipping what is up to date."""
 
 from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.progress import stage
 from landslide_dist.stages.bias import bias
 from landslide_dist.stages.chips import train_chips
 from landslide_dist.stages.chips_evaluate import evaluate_chips
 from landslide_dist.stages.scenes import predict_scenes
 
 
+@stage
 def run_chips(config: ChipsConfig) -> None:
     """Train and score the classifiers, classify the scenes, compare what is reported in two."""
     train_chips(config)

@@ -19,7 +19,7 @@ from landslide_dist.grid import Grid
 from landslide_dist.inference.cog import read_tags, write_cog
 from landslide_dist.inference.predict import Processes, is_predicted, predict_region
 from landslide_dist.inference.scene import ClassifyBlock, cell_grid
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.chips import ChipTrainer
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.match import match
@@ -30,6 +30,7 @@ from landslide_dist.store.lock import hold
 from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all_ranks
 
 
+@stage
 def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> None:
     """Classify every scene with every model; what is there already is left alone.
 

@@ -13,9 +13,11 @@ from rich.table import Table
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.load import to_yaml
+from landslide_dist.config.model import LLRConfig
 from landslide_dist.config.search import SearchConfig
+from landslide_dist.config.share import Share
 from landslide_dist.errors import ConfigError
-from landslide_dist.progress import console, track
+from landslide_dist.progress import console, stage, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.search_folds import SearchFolds
 from landslide_dist.stages.split import check_split
@@ -26,6 +28,7 @@ from landslide_dist.whole_file import write_whole
 Points = Mapping[str, Sequence[GridPoint]]
 
 
+@stage
 def search(config: RunConfig) -> RunConfig:
     """Find the best settings of a run; writes ``search.json`` and ``tuned.yaml``.
 
@@ -39,26 +42,22 @@ def search(config: RunConfig) -> RunConfig:
         StoreError: ``derive`` or ``split`` has not run.
         DataError: All settings of a model diverged.
     """
-    if config.search is None:
-        raise ConfigError("the run has no search: give search.learning_rates, folds, epochs")
-    check_starts_alone("search")
-    context = RunContext(config)
-    check_split(context)
-    folds = SearchFolds(context, config.search)
+    folds = _folds(config)
+    context, settings = folds.context, folds.search
     folds.write_split()
-    searched = config.search.searched(config.models)
+    searched = settings.searched(config.models)
     points: dict[str, Sequence[GridPoint]] = {}
     tuned = config
     # An aligned model is searched with the features of the best LLR, which is therefore known.
     for name in (name for name in config.training_order() if name in searched):
-        grid = config.search.grid(name, searched[name])
-        total = config.search.folds * len(grid)
+        grid = settings.grid(name, searched[name])
+        total = settings.folds * len(grid)
         for so_far in track(folds.fits(tuned, name, grid), f"search {name}", total):
             points[name] = so_far
             content = {
-                "folds": config.search.folds,
-                "epochs": config.search.epochs,
-                "models": record(points, config.search.folds),
+                "folds": settings.folds,
+                "epochs": settings.epochs,
+                "models": record(points, settings.folds),
             }
             if is_first_rank():
                 write_whole(context.paths.search, json.dumps(content, indent=1))
@@ -68,8 +67,51 @@ def search(config: RunConfig) -> RunConfig:
     if is_first_rank():
         write_whole(context.paths.tuned, to_yaml(tuned))
         console.print(f"search: {context.paths.search}, {context.paths.tuned}")
-        Console().print(_table(points, config.search))
+        Console().print(_table(points, settings))
     return tuned
+
+
+def search_share(config: RunConfig, share: Share) -> None:
+    """Train and judge a share of the fits, for others to put together.
+
+    A model that looks uphill builds on the best LLR. As long as other shares have not finished the
+    LLR's fits, those of such a model are left for another call.
+
+    Raises:
+        ConfigError: As :func:`search`.
+    """
+    folds, tuned = _folds(config), config
+    folds.write_split()
+    searched = folds.search.searched(config.models)
+    open_ones: set[str] = set()
+    for name in (name for name in config.training_order() if name in searched):
+        if config.llr_of(name) is not None and open_ones:
+            console.print(f"search: {name} waits for other shares' LLR: call again")
+            continue
+        grid = folds.search.grid(name, searched[name])
+        total = sum(share.takes(i) for i in range(folds.search.folds * len(grid)))
+        for _ in track(folds.fits(tuned, name, grid, share), f"search {name}", total):
+            pass
+        if folds.are_done(tuned, name, grid):
+            *_, points = folds.fits(tuned, name, grid)
+            best = best_point(name, points).model
+            tuned = tuned.model_copy(update={"models": {**tuned.models, name: best}})
+        elif isinstance(config.models[name], LLRConfig):
+            open_ones.add(name)
+
+
+def prepare_search(config: RunConfig) -> None:
+    """Divide the labels, which all shares of a search have in common."""
+    _folds(config).write_split()
+
+
+def _folds(config: RunConfig) -> SearchFolds:
+    if config.search is None:
+        raise ConfigError("the run has no search: give search.learning_rates, folds, epochs")
+    check_starts_alone("search")
+    context = RunContext(config)
+    check_split(context)
+    return SearchFolds(context, config.search)
 
 
 def _with_the_same_test_part(context: RunContext, tuned: RunConfig) -> RunConfig:

@@ -11,6 +11,7 @@ from landslide_dist.config import RunConfig
 from landslide_dist.config.model import AlignedModel, FittedModel, ModelConfig
 from landslide_dist.config.run import config_hash
 from landslide_dist.config.search import SearchConfig
+from landslide_dist.config.share import ALL, Share
 from landslide_dist.config.split import SplitConfig
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.evaluation.cores import count_parts
@@ -92,9 +93,9 @@ class SearchFolds:
             raise ConfigError(f"search.folds {self.search.folds}: {error}") from error
 
     def fits(
-        self, config: RunConfig, name: str, grid: Sequence[FittedModel]
+        self, config: RunConfig, name: str, grid: Sequence[FittedModel], share: Share = ALL
     ) -> Iterator[list[GridPoint]]:
-        """Train and judge every setting of a model on every fold.
+        """Train and judge every setting of a model on every fold, or a share of that.
 
         Fold by fold, so that all settings share what is read and measured of a fold.
 
@@ -102,6 +103,7 @@ class SearchFolds:
             config: The run with the best settings of the models that were searched before.
             name: Of the model.
             grid: Its settings.
+            share: Of the fits.
 
         Yields:
             All settings with their folds so far, after every fit.
@@ -111,9 +113,20 @@ class SearchFolds:
             models, names = self._candidates(config, name, fold, grid)
             trainer = ModelTrainer(self.run(fold, models), quiet=True)
             for i, candidate in enumerate(names):
+                if not share.takes(fold * len(grid) + i):
+                    continue
                 held_out = _held_out(trainer, candidate)
                 points[i] = GridPoint(grid[i], (*points[i].folds, held_out))
                 yield list(points)
+
+    def are_done(self, config: RunConfig, name: str, grid: Sequence[FittedModel]) -> bool:
+        """Whether every fit of a model is there, by whichever process."""
+        for fold in range(self.search.folds):
+            models, names = self._candidates(config, name, fold, grid)
+            context = self.run(fold, models)
+            if any(_known(context, candidate) is None for candidate in names):
+                return False
+        return True
 
     def _candidates(
         self, config: RunConfig, name: str, fold: int, grid: Sequence[FittedModel]
@@ -138,17 +151,27 @@ class SearchFolds:
 
 def _held_out(trainer: ModelTrainer, name: str) -> HeldOut:
     """Train a model and judge it on the held-out fold, or read how it did."""
-    context = trainer.context
-    path = Path(context.paths.model_dir(name)) / "held_out.json"
-    # The labels and the run's test part are told by the folder.
-    key = context.model_hash(name)
-    if path.exists():
-        known = json.loads(path.read_text())
-        if known.pop("key") == key:
-            return HeldOut(**known)
+    known = _known(trainer.context, name)
+    if known is not None:
+        return known
     result = _fit(trainer, name)
-    write_whole(path, json.dumps({"key": key, **asdict(result)}))
+    content = {"key": trainer.context.model_hash(name), **asdict(result)}
+    write_whole(_held_out_path(trainer.context, name), json.dumps(content))
     return result
+
+
+def _known(context: RunContext, name: str) -> HeldOut | None:
+    """How a model did that is trained and judged."""
+    path = _held_out_path(context, name)
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text())
+    # The labels and the run's test part are told by the folder.
+    return HeldOut(**content) if content.pop("key") == context.model_hash(name) else None
+
+
+def _held_out_path(context: RunContext, name: str) -> Path:
+    return Path(context.paths.model_dir(name)) / "held_out.json"
 
 
 def _fit(trainer: ModelTrainer, name: str) -> HeldOut:

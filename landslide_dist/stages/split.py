@@ -19,7 +19,7 @@ from landslide_dist.patches.index import PatchIndex
 from landslide_dist.patches.reader import PatchReader, ZarrReader
 from landslide_dist.patches.split import SplitPlan, check_parts, plan_split
 from landslide_dist.patches.summary import SplitSummary
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.schema import SPLIT
 from landslide_dist.stages.context import RunContext
 from landslide_dist.store import cube
@@ -54,6 +54,7 @@ class SplitBlock:
         cube.write_block(split, window, parts)
 
 
+@stage
 def split(config: RunConfig, audit: bool = False) -> None:
     """Write the split raster of a run; a finished one is left alone.
 

@@ -24,7 +24,7 @@ from landslide_dist.patches.reader import PatchReader, ZarrReader, open_reader
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.patches.statistics import TrainingStatistics, training_statistics
 from landslide_dist.patches.summary import SplitSummary
-from landslide_dist.progress import console
+from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.split import check_split, split_hash
 from landslide_dist.store import cube
@@ -35,6 +35,7 @@ from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import is_first_rank, num_processes, wait_for_all_ranks
 
 
+@stage
 def train(config: RunConfig, only: Sequence[str] | None = None) -> None:
     """Train the models of a run; those that are up to date are left alone.
 

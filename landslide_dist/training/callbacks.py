@@ -1,13 +1,16 @@
 """What happens beside the steps: the best model is kept, and each epoch tells how it went."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
+from landslide_dist.batch import Batch
 from landslide_dist.progress import console
+from landslide_dist.telemetry import gauge
 from landslide_dist.training.module import PatchModule
 from landslide_dist.whole_file import write_whole
 
@@ -74,11 +77,19 @@ class History(pl.Callback):
         if not trainer.is_global_zero:
             return
         write_whole(self.path, json.dumps(self.epochs, indent=1))
+        self._measure(pl_module.epoch_loss, rate, epoch)
         if self.model_name is not None:
             shown = " ".join(f"{phase} {loss:.5f}" for phase, loss in pl_module.epoch_loss.items())
             console.print(
                 f"{self.model_name:<8} epoch {epoch}/{trainer.max_epochs} {shown} rate {rate:.2g}"
             )
+
+    def _measure(self, losses: dict[str, float], rate: float, epoch: int) -> None:
+        model = self.path.parent.name
+        gauge("epoch", epoch, model=model)
+        gauge("learning_rate", rate, model=model)
+        for phase, loss in losses.items():
+            gauge("loss", loss, model=model, part=phase)
 
     def state_dict(self) -> dict[str, Any]:
         """The epochs so far."""
@@ -87,3 +98,68 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on after those epochs."""
         self.epochs = list(state_dict["epochs"])
+
+
+class Throughput(pl.Callback):
+    """Patches a second, and the share of the time that the model waited for them.
+
+    Args:
+        name: Of the model.
+        quiet: No line at the end.
+    """
+
+    def __init__(self, name: str, quiet: bool) -> None:
+        self.name = name
+        self.quiet = quiet
+        self._patches = 0
+        self._waited_s = self._stepped_s = 0.0
+        self._since = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on the first batch is waited for."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """The batch is there."""
+        now = time.perf_counter()
+        self._waited_s += now - self._since
+        self._since = now
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """The step is over; the next batch is waited for."""
+        now = time.perf_counter()
+        self._stepped_s += now - self._since
+        self._since = now
+        self._patches += len(batch.target)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """For those who watch."""
+        rate, waited = self._rate(trainer), self._waited_s / max(self._taken_s, 1e-9)
+        gauge("patches_per_second", rate, model=self.name)
+        gauge("waiting_ratio", waited, model=self.name)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line, where there was something to do."""
+        if self.quiet or not self._patches or not trainer.is_global_zero:
+            return
+        console.print(
+            f"{self.name:<8} {self._rate(trainer):.3g} patches/s, waited for them "
+            f"{self._waited_s / self._taken_s:.1%} of the time"
+        )
+
+    @property
+    def _taken_s(self) -> float:
+        return self._waited_s + self._stepped_s
+
+    def _rate(self, trainer: pl.Trainer) -> float:
+        """Of all processes, taken as alike."""
+        return self._patches * trainer.world_size / max(self._taken_s, 1e-9)

@@ -20,7 +20,7 @@ from torch import distributed
 
 from landslide_dist.config.training import TrainingConfig
 from landslide_dist.errors import DataError, ProcessError
-from landslide_dist.training.callbacks import BestModel, History
+from landslide_dist.training.callbacks import BestModel, History, Throughput
 from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import num_processes
 from landslide_dist.training.resume import Resume
@@ -137,8 +137,9 @@ def _callbacks(module: PatchModule, outputs: Outputs, validated: bool) -> list[C
     callbacks: list[Callback] = [BestModel(outputs.save, validated)]
     if validated and module.config.stop_patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=module.config.stop_patience))
-    name = None if outputs.quiet else outputs.folder.name
-    return [*callbacks, History(outputs.folder / "history.json", name)]
+    name = outputs.folder.name
+    history = History(outputs.folder / "history.json", None if outputs.quiet else name)
+    return [*callbacks, history, Throughput(name, outputs.quiet)]
 
 
 def _loggers(folder: Path) -> list[Logger]:

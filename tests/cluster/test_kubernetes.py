@@ -15,10 +15,11 @@ from landslide_dist.cluster.resource import cluster_spec
 from landslide_dist.config.cluster import KubernetesCluster
 from landslide_dist.errors import ConfigError
 
+from ..services.helm import dask_schema
 from ..services.kube_api import READY, kube_api
 
 jsonschema = pytest.importorskip("jsonschema")
-dask_kubernetes = pytest.importorskip("dask_kubernetes")
+pytest.importorskip("dask_kubernetes")
 
 CONFIG = KubernetesCluster(
     kind="kubernetes",
@@ -35,31 +36,7 @@ CONFIG = KubernetesCluster(
 
 @pytest.fixture(scope="module")
 def validator():
-    folder = Path(dask_kubernetes.__file__).parent / "operator/deployment/helm"
-    (path,) = folder.rglob("crds/daskcluster.yaml")
-    definition = yaml.safe_load(path.read_text())
-    (version,) = [v for v in definition["spec"]["versions"] if v["name"] == "v1"]
-    schema = _strict(version["schema"]["openAPIV3Schema"])
-    schema["properties"] |= {"metadata": {"type": "object"}}
-    for name in ("apiVersion", "kind"):
-        schema["properties"][name] = {"type": "string"}
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _strict(node):
-    """JSON Schema of a Kubernetes one, which refuses unknown fields as the API server does."""
-    if isinstance(node, list):
-        return [_strict(entry) for entry in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _strict(value) for key, value in node.items()}
-    if node.get("x-kubernetes-int-or-string"):
-        node.pop("type", None)
-        node["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    open_ended = node.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in node
-    if isinstance(node.get("properties"), dict) and not open_ended:
-        node["additionalProperties"] = False
-    return node
+    return jsonschema.Draft202012Validator(dask_schema("DaskCluster"))
 
 
 def test_the_resource_is_valid(validator):

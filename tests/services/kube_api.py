@@ -29,6 +29,8 @@ class KubeApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.clusters = {}
         self.created = []
+        self.jobsets = {}
+        self.own_pods = []
         self.pod_status = pod_status  # None: no operator
         self.ports = dict(ports)
 
@@ -52,6 +54,7 @@ class KubeApi(ThreadingHTTPServer):
             "pods": self._pods,
             "services": self._services,
             "daskworkergroups": list,
+            "jobsets": lambda: list(self.jobsets.values()),
         }[kind]()
         wanted = name or selector
         found = [item for item in found if wanted in ("", item["metadata"]["name"])]
@@ -61,7 +64,7 @@ class KubeApi(ThreadingHTTPServer):
 
     def _pods(self):
         if self.pod_status is None:
-            return []
+            return self.own_pods
         return [_item(f"{name}-scheduler-0", status=self.pod_status) for name in self.clusters]
 
     def _services(self):

@@ -148,6 +148,26 @@ def check_page(folder):
     assert len((folder / "table2.csv").read_text().splitlines()) == 1 + len(MODELS) + 1
 
 
+def test_shares_train_every_division_once_and_are_then_put_together(command_line, cube):
+    folder = command_line.folder / "runs" / "smoke"
+    changes = ("--set", "models={naive: {kind: naive}, llr: {kind: llr, epochs: 1}}")
+    command_line("experiment", cube, "--prepare", *changes)
+    assert modified(folder / "experiment") == {}
+    command_line("experiment", cube, "--part", "1/2", *changes)
+    assert {path.name for path in (folder / "experiment").iterdir()} == {"block-0-0"}
+    command_line("experiment", cube, "--part", "0/2", *changes)
+    assert not (folder / "experiment.json").exists()
+    before = modified(folder / "experiment")
+    command_line("experiment", cube, *changes)
+    after = modified(folder / "experiment")
+    assert {path: after[path] for path in before} == before
+    assert {path.name for path in set(after) - set(before)} == {"window.npz"}
+    assert (folder / "table2.md").exists()
+    for part in ("2/2", "1", "-1/2"):
+        refused = command_line("experiment", cube, "--part", part, status=2)
+        assert f"--part {part!r} is not of the form K/N" in refused.stderr
+
+
 def test_mistakes_are_refused_before_anything_is_trained(command_line, cube):
     with pytest.raises(ConfigError, match=r"window_centre \(0.0, 0.0\) is outside the region"):
         experiment(load(cube, ["experiment.window_centre=[0, 0]"]))

@@ -1,0 +1,72 @@
+{{/*
+The jobs of a run, one after another. What is done is found again on the claim, so that starting all
+jobs anew goes on where they were: commands that are up to date end at once.
+*/}}
+{{- define "landslide-dist.jobSetSpec" -}}
+network:
+  enableDNSHostnames: true
+failurePolicy:
+  maxRestarts: {{ .Values.pipeline.max_restarts | int }}
+  rules:
+    # A user's mistake; a part that has used up its restarts.
+    - name: stop
+      action: FailJobSet
+      onJobFailureReasons: [PodFailurePolicy{{ if .Values.parts }}, FailedIndexes{{ end }}]
+replicatedJobs:
+{{- $before := "" }}
+{{- range (include "landslide-dist.steps" . | fromJson).steps }}
+  {{- $job := include "landslide-dist.jobName" .name }}
+  {{- $step := merge (dict "root" $) . }}
+  {{- $numPods := include "landslide-dist.numPods" $step | int }}
+  - name: {{ $job }}
+    replicas: 1
+    {{- with $before }}
+    dependsOn:
+      - {name: {{ . }}, status: Complete}
+    {{- end }}
+    template:
+      {{- if eq .name "train" }}
+      metadata:
+        labels:
+          trainer.kubeflow.org/trainjob-ancestor-step: trainer
+      {{- end }}
+      spec:
+        completionMode: Indexed
+        parallelism: {{ $numPods }}
+        completions: {{ $numPods }}
+        {{- if eq .name "experiment" }}
+        backoffLimitPerIndex: {{ $.Values.pipeline.max_restarts | int }}
+        {{- else }}
+        backoffLimit: 0
+        {{- end }}
+        podFailurePolicy:
+          rules:
+            # A lost pod alone is made again. Processes that compute together end with any of them:
+            # the job fails, and all jobs start anew.
+            - action: {{ ternary "Count" "Ignore" (and (ne .name "experiment") (gt $numPods 1)) }}
+              onPodConditions:
+                - {type: DisruptionTarget, status: "True"}
+            # The exit status of a user's mistake, which no restart mends.
+            - action: FailJob
+              onExitCodes:
+                operator: In
+                values: [2]
+        template:
+          metadata:
+            labels:
+              {{- include "landslide-dist.selector" $ | nindent 14 }}
+              app.kubernetes.io/component: {{ .name }}
+          spec:
+            {{- include "landslide-dist.podSpec" $step | nindent 12 }}
+  {{- $before = $job }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty where Kubeflow Trainer runs the jobs: it needs a training among them. */}}
+{{- define "landslide-dist.isTrainJob" -}}
+{{- if eq .Values.pipeline.trainer "trainjob" -}}
+{{- range (include "landslide-dist.steps" . | fromJson).steps -}}
+{{- if eq .name "train" }}yes{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

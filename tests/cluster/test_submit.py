@@ -1,0 +1,218 @@
+"""A whole run as jobs of a real SLURM: a lost node, a preempted training, the same map."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+import zarr
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+
+PROGRAM = Path(sys.executable).with_name("landslide-dist")
+RUN = {
+    "name": "whole",
+    "run_dir": "run",
+    "cube": {"location": "cube.zarr", "storage": {"chunk_px": 32, "shard_px": 32}},
+    "sources": {"synthetic": {"seed": 1, "height": 320, "width": 352, "base_rate": 0.15}},
+    "patches": {"core_px": 32, "oversample": 1},
+    "models": {"llr": {"kind": "llr", "epochs": 40, "learning_rate": 0.01, "batch_size": 5}},
+    "training": {"accelerator": "cpu", "checkpoint_every_n_steps": 2},
+}
+ONE = {"cores": 1, "memory_gib": 2, "walltime_minutes": 10}
+CLUSTER = {
+    "kind": "slurm",
+    "jobs": 2,
+    # Two of them do not fit on the node of the job that holds the scheduler.
+    "cores": 2,
+    "processes": 1,
+    "memory_gib": 2,
+    "walltime_minutes": 10,
+    "interface": "lo",
+    "log_directory": "logs",
+    "start_timeout_s": 90,
+    "check_interval_s": 1,
+    "pipeline": {
+        "setup": "env.sh",
+        "notice_s": 30,
+        "prepare": ONE,
+        "train": ONE | {"nodes": 2},
+        "predict": ONE | {"nodes": 2},
+        "report": ONE,
+        "experiment": ONE,
+    },
+}
+# Both nodes are this machine, whose SLURM binds no processors, and their names do not resolve.
+SETUP = """
+export MASTER_ADDR=127.0.0.1 GLOO_SOCKET_IFNAME=lo SLURM_CPU_BIND=none
+"""
+
+
+class Site:
+    """A user's folder on a cluster: a run, the cluster file, and a run without the cluster."""
+
+    def __init__(self, path, slurm):
+        self.path, self.slurm = path, slurm
+        (path / "run.yaml").write_text(yaml.safe_dump(RUN))
+        (path / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
+        (path / "env.sh").write_text(SETUP)
+
+    def call(self, *arguments, expected=0):
+        done = subprocess.run(
+            [PROGRAM, *arguments],
+            cwd=self.path,
+            env=os.environ | self.slurm.environment | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def jobs(self):
+        noted = json.loads((self.path / "run" / "jobs" / "submitted.json").read_text())
+        return {job["step"]: job["job_id"] for job in noted}
+
+    def log(self, step):
+        path = self.path / "run" / "jobs" / f"{step}.log"
+        return path.read_text() if path.exists() else ""
+
+    def num_done(self, stage):
+        return sum(p.is_file() for p in (self.path / "cube.zarr.state" / stage).rglob("*"))
+
+    def content(self, folder):
+        files = (path for path in (self.path / folder).rglob("*") if path.is_file())
+        return {path.relative_to(self.path / folder): path.read_bytes() for path in files}
+
+    def wait_for(self, happened, step, seconds=180):
+        end = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < end, self.log(step) or "the job never started"
+            assert not self.failed(step), self.log(step)
+            time.sleep(0.2)
+
+    def failed(self, step):
+        path = self.path / "run" / "jobs" / f"{step}.exit"
+        waiting = self.jobs()[step] in self.slurm.jobs("PENDING,RUNNING,COMPLETING")
+        return not waiting and path.exists() and path.read_text().strip() != "0"
+
+    def done(self, step):
+        path = self.path / "run" / "jobs" / f"{step}.exit"
+        return path.exists() and path.read_text().strip() == "0"
+
+
+@pytest.fixture
+def site(slurm, tmp_path):
+    yield Site(tmp_path, slurm)
+    slurm("scontrol", "update", "nodename=n1,n2", "state=RESUME")
+    slurm.end_jobs()
+
+
+def begin_at_once(slurm, job):
+    """SLURM holds a requeued job for two minutes."""
+    if job in slurm.jobs("PENDING"):
+        slurm("scontrol", "update", f"jobid={job}", "StartTime=now")
+
+
+def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, slurm):
+    site.call("run", "run.yaml", "--set", "run_dir=alone", "--set", "cube.location=alone.zarr")
+    site.call("submit", "run.yaml", "--cluster", "cluster.yaml")
+    jobs = site.jobs()
+    assert list(jobs) == ["prepare", "train", "predict", "report"]
+    refused = site.call("submit", "run.yaml", "--cluster", "cluster.yaml", expected=2)
+    assert "are still in the queue" in refused
+
+    site.wait_for(lambda: site.num_done("derive") > 0, "prepare")
+    prepared_on = slurm("squeue", "-h", f"--jobs={jobs['prepare']}", "--format=%N")
+    (lost,) = {"n1", "n2"} - {prepared_on}
+    slurm("scontrol", "update", f"nodename={lost}", "state=DOWN", "reason=test")
+    assert site.num_done("derive") < 110, "the region is too small to lose a node midway"
+    shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml")
+    assert "pending" in shown
+    assert "Dependency" in shown
+    site.wait_for(lambda: site.done("prepare"), "prepare")
+    assert "jobs have ended" in site.log("prepare")
+    slurm("scontrol", "update", f"nodename={lost}", "state=RESUME")
+    assert site.content("cube.zarr") == site.content("alone.zarr")
+
+    history = site.path / "run" / "models" / "llr" / "history.json"
+    site.wait_for(history.exists, "train")
+    # To the processes of the job's step, as SLURM does before the time is up.
+    slurm("scancel", "--signal=USR1", jobs["train"])
+    site.wait_for(lambda: f"SLURM job {jobs['train']} requeued" in site.log("train"), "train")
+    site.wait_for(lambda: jobs["train"] in slurm.jobs("PENDING"), "train")
+    assert 0 < len(json.loads(history.read_text())) < 40
+    best = site.path / "run" / "models" / "llr" / "best.ckpt"
+    assert not best.exists()
+
+    def trained():
+        begin_at_once(slurm, jobs["train"])
+        time.sleep(1)
+        return site.done("train")
+
+    site.wait_for(trained, "train")
+    assert site.log("train").count("stopped after step") == 1
+    epochs, alone = (
+        json.loads((site.path / run / "models" / "llr" / "history.json").read_text())
+        for run in ("run", "alone")
+    )
+    assert len(epochs) == len(alone) == 40
+    for part in ("train_loss", "val_loss"):
+        found, expected = ([epoch[part] for epoch in run] for run in (epochs, alone))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    weights, expected = (
+        torch.load(site.path / run / "models" / "llr" / "best.ckpt", weights_only=True)["weights"]
+        for run in ("run", "alone")
+    )
+    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-5)
+
+    site.wait_for(lambda: site.done("report"), "report")
+    maps = [
+        zarr.open_group(site.path / run / "predictions" / "llr.zarr", mode="r")["probability"][:]
+        for run in ("run", "alone")
+    ]
+    np.testing.assert_allclose(*maps, atol=1e-5)
+    assert (site.path / "run" / "report.html").exists()
+    shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml", "--follow")
+    assert shown.count("done") == 4
+    assert slurm.jobs() == []
+
+
+def test_an_experiment_is_shared_by_an_array_of_jobs(site, slurm):
+    changes = {"models": {"llr": {"kind": "llr", "epochs": 1, "batch_size": 5}},
+               "experiment": {"splits": ["random", "block"], "window_px": 64}}  # fmt: skip
+    (site.path / "run.yaml").write_text(yaml.safe_dump(RUN | changes))
+    site.call("submit", "run.yaml", "--cluster", "cluster.yaml", "--experiment", "2")
+    jobs = site.jobs()
+    assert list(jobs) == ["prepare", "experiment", "report"]
+    site.wait_for(lambda: site.done("report"), "report")
+    for number, kind in enumerate(("random", "block")):
+        log = (site.path / "run" / "jobs" / f"experiment-{number}.log").read_text()
+        assert "Traceback" not in log
+        assert (site.path / "run" / "experiment" / f"{kind}-0-0" / "models").is_dir()
+    assert (site.path / "run" / "table2.md").exists()
+    assert "experiment 1" in site.call("status", "run.yaml", "--cluster", "cluster.yaml")
+
+
+def test_a_job_that_fails_ends_the_run_and_status_says_so(site, slurm):
+    (site.path / "env.sh").write_text("echo no such module >&2; exit 3")
+    site.call("submit", "run.yaml", "--cluster", "cluster.yaml")
+    shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml", "--follow", expected=1)
+    assert "exit status 3" in shown
+    assert "no such module" in shown
+    assert slurm.jobs() == []
+
+
+def test_what_slurm_refuses_leaves_no_job_behind(site, slurm):
+    refused = site.call(
+        "submit", "run.yaml", "--cluster", "cluster.yaml",
+        "--set", "cluster.pipeline.predict.directives=[--partition=none]", expected=2,
+    )  # fmt: skip
+    assert "invalid partition" in refused
+    assert slurm.jobs() == []

@@ -1,0 +1,77 @@
+"""`submit` to Kubernetes: the values it hands over, by the real helm, without a cluster."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from landslide_dist.cluster.chart import Release
+from landslide_dist.cluster.steps import steps_of, steps_of_experiment, steps_of_search
+from landslide_dist.cluster.submission import Invocation
+from landslide_dist.config.cluster import KubernetesCluster
+from landslide_dist.config.load import load_any
+from landslide_dist.errors import ConfigError
+
+from ..services.helm import jobs_of, problems
+
+ROOT = Path(__file__).parents[2]
+RUN = ROOT / "configs" / "susceptibility" / "synthetic.yaml"
+CHIPS = ROOT / "configs" / "chips" / "eugene_rwenzori.yaml"
+
+
+@pytest.fixture
+def on_path(helm, monkeypatch):
+    monkeypatch.setenv("PATH", f"{helm.program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("LANDSLIDE_DATA", "data")
+
+
+def manifests(config, steps, **settings):
+    cluster = KubernetesCluster(**{"kind": "kubernetes", "image": "x:1", "name": "map"} | settings)
+    text = Release(cluster, Invocation(config, ("name=b",)), steps).manifests()
+    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+@pytest.mark.parametrize(
+    ("path", "steps", "expected"),
+    [
+        (RUN, steps_of, ["prepare", "node", "predict", "report"]),
+        (CHIPS, steps_of, ["node", "predict", "report"]),
+        (RUN, lambda run: steps_of_experiment(run, 3), ["prepare", "experiment", "report"]),
+    ],
+    ids=["region", "chips", "experiment"],
+)
+def test_the_steps_of_a_run_are_the_jobs_of_the_release(on_path, path, steps, expected):
+    config = load_any(path)
+    rendered = manifests(path, steps(config), pipeline={"trainer": "jobset"})
+    assert [problem for manifest in rendered for problem in problems(manifest)] == []
+    (jobset,) = [manifest for manifest in rendered if manifest["kind"] == "JobSet"]
+    assert [job["name"] for job in jobset["spec"]["replicatedJobs"]] == expected
+    (run,) = [m["data"]["run.yaml"] for m in rendered if "run.yaml" in m.get("data", {})]
+    assert run == path.read_text()
+    words = yaml.safe_dump(jobset)
+    for step in steps(config):
+        for command in step.commands:
+            assert f"- {command[0]}\n" in words
+    assert "name=b" in words
+
+
+def test_a_search_is_shared_by_pods(on_path):
+    config = load_any(RUN)
+    rendered = manifests(RUN, steps_of_search(config, 2), pipeline={"trainer": "jobset"})
+    (jobset,) = [manifest for manifest in rendered if manifest["kind"] == "JobSet"]
+    commands = [
+        container["args"] for job in jobs_of(jobset)
+        for container in job["spec"]["template"]["spec"]["containers"]
+    ]  # fmt: skip
+    assert sum("search" in words for words in commands) == 3
+
+
+def test_helm_is_needed_and_what_it_refuses_is_one_line(on_path, monkeypatch):
+    config = load_any(RUN)
+    with pytest.raises(ConfigError, match="helm template failed: .*"):
+        manifests(RUN, steps_of(config), image="")
+    monkeypatch.setenv("PATH", str(Path(shutil.which("true")).parent / "none"))
+    with pytest.raises(ConfigError, match="needs helm on PATH"):
+        manifests(RUN, steps_of(config))
