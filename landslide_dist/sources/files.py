@@ -10,12 +10,38 @@ from urllib.parse import urlsplit
 
 import fsspec
 import rasterio
+from fsspec import AbstractFileSystem
 from rasterio.errors import RasterioError
 
 from landslide_dist.errors import DataError
 
 #: The parts of a Shapefile that change with its content.
 _SHAPEFILE_PARTS = (".shp", ".dbf", ".shx", ".prj")
+
+
+#: How inputs are reached; fsspec knows more ways, some of which run programs or unpack archives.
+SCHEMES = ("file", "s3", "https", "http")
+
+
+def filesystem_of(path: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of an input, and its path there.
+
+    Args:
+        path: Path or URL, also a pattern of several.
+
+    Raises:
+        DataError: Its scheme is unknown, or it cannot be reached.
+    """
+    scheme = path.partition("://")[0] if "://" in path else "file"
+    if scheme not in SCHEMES:
+        raise DataError(
+            f"{path!r} has scheme {scheme!r}; inputs are paths or {', '.join(SCHEMES)}://"
+        )
+    try:
+        fs, inner = fsspec.core.url_to_fs(path)
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"{path!r} cannot be reached: {reason(error)}") from error
+    return fs, str(inner)
 
 
 def describe(path: str) -> list[dict[str, Any]]:
@@ -43,10 +69,10 @@ def _describe_local(path: str, local: Path) -> dict[str, Any]:
 
 
 def _describe_remote(path: str) -> dict[str, Any]:
+    fs, inner = filesystem_of(path)
     try:
-        fs, inner = fsspec.core.url_to_fs(path)
         info = fs.info(inner)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path!r} cannot be reached: {reason(error)}") from error
     entry = {"path": path, "size": info.get("size")}
     etag = info.get("ETag") or info.get("etag")

@@ -9,7 +9,6 @@ import io
 import re
 from datetime import date
 
-import fsspec
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from landslide_dist.errors import DataError
-from landslide_dist.sources.files import reason, some
+from landslide_dist.sources.files import filesystem_of, reason, some
 
 #: What is read -> its column, in the exports from 2018 on or in the older ones.
 _COLUMNS = {
@@ -129,12 +128,13 @@ def recorded(
 
 def _read(path: str) -> pd.DataFrame:
     """All cells as text; columns under their names in lower case."""
+    fs, inner = filesystem_of(path)
     try:
-        with fsspec.open(path, "rb") as file:
+        with fs.open(inner, "rb") as file:
             text = _decode(file.read())
         # The names are read as a row, too: pandas would rename one that comes twice.
         cells = pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path!r} cannot be read: {reason(error)}") from error
     cells = cells.apply(lambda column: column.str.strip())
     # Rows are counted as a spreadsheet does: the names of the columns are row 1.

@@ -12,12 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 
-import fsspec
-
 from landslide_dist.config.imagery import BAND_IDS, BoaOffset, SafeSource
 from landslide_dist.config.sources import RasterSource
 from landslide_dist.errors import DataError
-from landslide_dist.sources.files import reason
+from landslide_dist.sources.files import filesystem_of, reason
 from landslide_dist.sources.scene import (
     QUANTIFICATION,
     Scene,
@@ -64,7 +62,7 @@ def safe_scenes(
     """
     scenes, days = [], []
     for pattern in source.path:
-        fs, inner = _filesystem(pattern)
+        fs, inner = filesystem_of(pattern)
         folders = sorted(fs.glob(inner.rstrip("/")))
         if not folders:
             raise DataError(f"there is no folder {pattern!r}; give *.SAFE folders")
@@ -76,14 +74,6 @@ def safe_scenes(
     if not scenes:
         raise none_within(", ".join(source.path), span, days)
     return scenes
-
-
-def _filesystem(pattern: str) -> tuple[Any, str]:
-    try:
-        fs, inner = fsspec.core.url_to_fs(pattern)
-    except (OSError, ValueError, ImportError) as error:
-        raise DataError(f"{pattern!r} cannot be reached: {reason(error)}") from error
-    return fs, inner
 
 
 def _url(fs: Any, path: str) -> str:

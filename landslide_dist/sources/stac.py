@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import aiohttp
-import fsspec
 import pystac
 from botocore.exceptions import BotoCoreError
 from pystac.stac_io import DefaultStacIO
@@ -20,7 +19,7 @@ from pystac.utils import make_absolute_href
 from landslide_dist.config.imagery import BAND_IDS, BoaOffset, StacSource
 from landslide_dist.config.sources import RasterSource
 from landslide_dist.errors import ConfigError, DataError
-from landslide_dist.sources.files import reason
+from landslide_dist.sources.files import filesystem_of, reason
 from landslide_dist.sources.scene import (
     QUANTIFICATION,
     Scene,
@@ -79,7 +78,8 @@ class _AnyStore(DefaultStacIO):
     """Reads JSON wherever fsspec reaches: local files, http and S3 with the usual settings."""
 
     def read_text_from_href(self, href: str) -> str:
-        with fsspec.open(href, "rt", encoding="utf-8") as file:
+        fs, inner = filesystem_of(href)
+        with fs.open(inner, "rt", encoding="utf-8") as file:
             return str(file.read())
 
 
