@@ -1,6 +1,7 @@
 """Derive, as block tasks, against Dask's map_overlap of the same kernels with the same workers.
 
-And against the bare kernels: what reading, decoding, encoding and writing cost.
+And against the bare kernels: what reading, decoding, encoding and writing cost; and against one
+worker: how the time falls with their number.
 """
 
 import os
@@ -95,6 +96,11 @@ def against_map_overlap(folder: str, side: int, shard: int, repeats: int) -> lis
     rate = {name: megapixels / statistics.median(times) for name, times in seconds.items()}
     peak = {name: statistics.median(peaks) for name, peaks in memory.items()}
     bare = bare_rate(location, shard, repeats)
+    alone = []
+    for _ in range(repeats):
+        empty(location, shard)
+        alone.append(on_fresh_workers(partial(derive_blocks, location), 1)[0])
+    one = megapixels / statistics.median(alone)
     peer = "dask map_overlap, same kernels and workers"
     return [
         Row("derive", rate["ours"], rate["peer"], peer, "Mpx/s", rate["ours"] / rate["peer"]),
@@ -104,6 +110,7 @@ def against_map_overlap(folder: str, side: int, shard: int, repeats: int) -> lis
             tasks["peer"] / tasks["ours"]),
         Row("derive", rate["ours"], bare, "bare kernels, as many threads", "Mpx/s",
             rate["ours"] / bare),
+        Row("derive, two workers", rate["ours"], one, "one worker", "Mpx/s", rate["ours"] / one),
     ]  # fmt: skip
 
 
@@ -124,13 +131,15 @@ def fill(location: str, side: int, shard: int) -> None:
         cube.write_block(elevation, window, source.read(window))
 
 
-def on_fresh_workers(way: Callable[[Client], int]) -> tuple[float, float, int]:
+def on_fresh_workers(
+    way: Callable[[Client], int], workers: int = WORKERS
+) -> tuple[float, float, int]:
     """Seconds, peak memory of a worker in MiB, and tasks."""
     with (
         # The profiler of Dask's workers can hang them on Python 3.11 (cpython#106883).
         dask.config.set({"distributed.worker.profile.enabled": False}),
         LocalCluster(
-            n_workers=WORKERS,
+            n_workers=workers,
             threads_per_worker=1,
             memory_limit="8GiB",
             dashboard_address="127.0.0.1:0",

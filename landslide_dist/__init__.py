@@ -5,7 +5,7 @@ The packages in the order in which data pass through them:
 ``config``      what one run does: frozen models read from one YAML file
 ``sources``     the user's rasters, maps, points, images -> blocks on one target grid
 ``store``       the cube: one sharded Zarr group a region, written block by block
-``cluster``     Dask workers on this machine, SLURM or Kubernetes, that take the blocks
+``cluster``     Dask workers on this machine, SLURM or Kubernetes, and jobs of whole runs
 ``kernels``     slope, uphill index, histograms, tiling, scores: NumPy in, NumPy out
 ``features``    the same as lazy xarray operations
 ``patches``     which patches, which split, in which order, read how

@@ -54,6 +54,7 @@ class Batch:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            keep_trailing_newline=True,
         )
         environment.filters["quote"] = shlex.quote
         template = environment.get_template(_TEMPLATES[step.size])

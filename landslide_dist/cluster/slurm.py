@@ -99,7 +99,8 @@ def _options(config: SlurmCluster, job_name: str, logs: str) -> dict[str, Any]:
         "python": config.python,
         "log_directory": logs,
         "local_directory": config.local_directory,
-        "job_extra_directives": list(config.job_extra_directives),
+        # SLURM would hold a job that lost its node for two minutes; the keeper replaces it at once.
+        "job_extra_directives": ["--no-requeue", *config.job_extra_directives],
         # Ours come last: a module of the site may set OMP_NUM_THREADS to the cores of the job.
         "job_script_prologue": [*config.job_script_prologue, *exports],
         "worker_extra_args": _lifetime(config.walltime_minutes),

@@ -21,7 +21,7 @@ from distributed.comm.core import CommClosedError
 
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
-from landslide_dist.progress import track
+from landslide_dist.progress import console, track, writes_json
 from landslide_dist.store.ledger import Ledger, block_key
 from landslide_dist.store.lock import Lock
 from landslide_dist.store.retry import persistently
@@ -159,6 +159,8 @@ def _read(task: BlockTask, window: Window) -> tuple[Any, float]:
 def _write(task: BlockTask, window: Window, outputs: Any, ledger: Ledger, steps: Steps) -> Steps:
     _, write_s = _timed(persistently, task.write, window, outputs)
     persistently(ledger.mark, block_key(window))
+    if writes_json():
+        console.event(block=block_key(window), write_s=round(write_s, 3))
     return steps + Steps(write_s=write_s)
 
 

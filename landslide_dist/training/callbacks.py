@@ -115,8 +115,12 @@ class Throughput(pl.Callback):
         self._waited_s = self._stepped_s = 0.0
         self._since = 0.0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on the first batch is waited for, also in the middle of an epoch."""
+        self._since = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From here on the first batch is waited for."""
+        """What came between, such as validation, is not waiting."""
         self._since = time.perf_counter()
 
     def on_train_batch_start(

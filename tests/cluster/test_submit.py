@@ -13,17 +13,26 @@ import torch
 import yaml
 import zarr
 
+from landslide_dist.config import load
+from landslide_dist.stages.derive import derive
+from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.predict import predict
+from landslide_dist.stages.split import split
+from landslide_dist.stages.train import train
+
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
 PROGRAM = Path(sys.executable).with_name("landslide-dist")
 RUN = {
     "name": "whole",
     "run_dir": "run",
-    "cube": {"location": "cube.zarr", "storage": {"chunk_px": 32, "shard_px": 32}},
-    "sources": {"synthetic": {"seed": 1, "height": 320, "width": 352, "base_rate": 0.15}},
-    "patches": {"core_px": 32, "oversample": 1},
+    "cube": {"location": "cube.zarr", "storage": {"chunk_px": 32, "shard_px": 64}},
+    "sources": {"synthetic": {"seed": 1, "height": 480, "width": 512, "base_rate": 0.15}},
+    "patches": {"core_px": 64, "oversample": 1},
     "models": {"llr": {"kind": "llr", "epochs": 40, "learning_rate": 0.01, "batch_size": 5}},
     "training": {"accelerator": "cpu", "checkpoint_every_n_steps": 2},
+    "predict": {"tile_px": 64},
+    "evaluate": {"bootstrap_draws": 20, "bootstrap_block_px": 64},
 }
 ONE = {"cores": 1, "memory_gib": 2, "walltime_minutes": 10}
 CLUSTER = {
@@ -79,6 +88,13 @@ class Site:
         noted = json.loads((self.path / "run" / "jobs" / "submitted.json").read_text())
         return {job["step"]: job["job_id"] for job in noted}
 
+    def node_of(self, job):
+        return self.slurm("squeue", "--noheader", f"--jobs={job}", "--format=%N")
+
+    def jobs_on(self, node):
+        running = ("--noheader", f"--nodelist={node}", "--states=RUNNING", "--format=%i")
+        return self.slurm("squeue", *running).split()
+
     def log(self, step):
         path = self.path / "run" / "jobs" / f"{step}.log"
         return path.read_text() if path.exists() else ""
@@ -110,8 +126,14 @@ class Site:
 @pytest.fixture
 def site(slurm, tmp_path):
     yield Site(tmp_path, slurm)
-    slurm("scontrol", "update", "nodename=n1,n2", "state=RESUME")
+    bring_back_nodes(slurm)
     slurm.end_jobs()
+
+
+def bring_back_nodes(slurm):
+    """Those that have not come back by themselves."""
+    for node in slurm("sinfo", "--noheader", "-N", "--states=down", "--format=%N").split():
+        slurm("scontrol", "update", f"nodename={node}", "state=RESUME")
 
 
 def begin_at_once(slurm, job):
@@ -120,25 +142,29 @@ def begin_at_once(slurm, job):
         slurm("scontrol", "update", f"jobid={job}", "StartTime=now")
 
 
-def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, slurm):
-    site.call("run", "run.yaml", "--set", "run_dir=alone", "--set", "cube.location=alone.zarr")
+def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, slurm, monkeypatch):
+    monkeypatch.chdir(site.path)
+    undisturbed = load("run.yaml", ["run_dir=alone", "cube.location=alone.zarr"])
+    for stage in (ingest, derive, split, train, predict):
+        stage(undisturbed)
     site.call("submit", "run.yaml", "--cluster", "cluster.yaml")
     jobs = site.jobs()
     assert list(jobs) == ["prepare", "train", "predict", "report"]
+    site.wait_for(lambda: jobs["prepare"] in slurm.jobs("RUNNING"), "prepare")
     refused = site.call("submit", "run.yaml", "--cluster", "cluster.yaml", expected=2)
     assert "are still in the queue" in refused
 
-    site.wait_for(lambda: site.num_done("derive") > 0, "prepare")
-    prepared_on = slurm("squeue", "-h", f"--jobs={jobs['prepare']}", "--format=%N")
+    prepared_on = site.node_of(jobs["prepare"])
     (lost,) = {"n1", "n2"} - {prepared_on}
+    site.wait_for(lambda: site.num_done("derive") > 0 and site.jobs_on(lost), "prepare")
     slurm("scontrol", "update", f"nodename={lost}", "state=DOWN", "reason=test")
-    assert site.num_done("derive") < 110, "the region is too small to lose a node midway"
+    assert site.num_done("derive") < 64, "the region is too small to lose a node midway"
     shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml")
     assert "pending" in shown
     assert "Dependency" in shown
     site.wait_for(lambda: site.done("prepare"), "prepare")
     assert "jobs have ended" in site.log("prepare")
-    slurm("scontrol", "update", f"nodename={lost}", "state=RESUME")
+    bring_back_nodes(slurm)
     assert site.content("cube.zarr") == site.content("alone.zarr")
 
     history = site.path / "run" / "models" / "llr" / "history.json"

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import rasterio
+import s3fs
 import xarray as xr
 from rio_cogeo import cog_validate
 
@@ -125,10 +126,19 @@ def test_all_stages_with_the_cube_on_s3(command_line, smoke, s3_server):
     smoke["cube"]["location"] = f"s3://{s3_server.bucket}/smoke/cube.zarr"
     smoke["models"] = {"llr": smoke["models"]["llr"]}
     run = command_line.write(smoke)
-    command_line("run", run)
+    said = [command_line("--log", "json", "run", run), command_line("doctor", run)]
     on_s3 = json.loads((command_line.folder / "runs/smoke/metrics.json").read_text())
     smoke["cube"]["location"] = "local/cube.zarr"
     smoke["run_dir"] = "runs/local"
     command_line("run", command_line.write(smoke))
     local = json.loads((command_line.folder / "runs/local/metrics.json").read_text())
     assert on_s3["models"]["llr"]["test"] == local["models"]["llr"]["test"]
+    objects = s3fs.S3FileSystem(
+        key=s3_server.admin[0], secret=s3_server.admin[1],
+        client_kwargs={"endpoint_url": s3_server.endpoint},
+    )  # fmt: skip
+    written = [path.read_bytes() for path in command_line.folder.rglob("*") if path.is_file()]
+    written += [objects.cat_file(path) for path in objects.find(f"{s3_server.bucket}/smoke")]
+    assert len(written) > 20
+    for text in [*written, *(f"{each.stdout}{each.stderr}".encode() for each in said)]:
+        assert all(secret.encode() not in text for secret in s3_server.admin)

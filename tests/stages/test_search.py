@@ -244,3 +244,30 @@ def test_a_killed_search_goes_on_and_ends_the_same(settings, command_line):
         for again, before in zip(model["points"], models[name]["points"], strict=True):
             assert again["nll"] == pytest.approx(before["nll"], rel=1e-4)
     train(load(folder / "tuned.yaml"), ["llr"])
+
+
+def test_shares_of_a_search_end_as_one(settings, command_line):
+    config = prepared(settings)
+    expected = search(config)
+    whole = found(config)
+    folder = Path(config.run_dir)
+    (folder / "search").rename(folder / "before")
+    (folder / "tuned.yaml").unlink()
+    run = command_line.write(settings)
+    command_line("search", run, "--prepare")
+    first = command_line("search", run, "--part", "0/2")
+    # What looks uphill builds on the best LLR, half of whose fits are missing.
+    assert "lann waits for other shares' LLR" in first.stderr
+    assert len(files(config, "held_out.json")) == 3
+    second = command_line("search", run, "--part", "1/2")
+    assert "waits" not in second.stderr
+    assert len(files(config, "held_out.json")) == 6 + 3
+    command_line("search", run, "--part", "0/2")
+    kept = files(config, "held_out.json")
+    assert len(kept) == 12
+    assert not (folder / "tuned.yaml").exists()
+    assert search(config) == expected
+    assert files(config, "held_out.json") == kept
+    for name, model in found(config).items():
+        for again, before in zip(model["points"], whole[name]["points"], strict=True):
+            assert again["nll"] == pytest.approx(before["nll"], rel=1e-4)

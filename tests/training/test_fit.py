@@ -124,3 +124,27 @@ def test_a_compiled_network_trains_the_same_model(reader, tmp_path):
     compiled, of_compiled = train(reader, tmp_path / "b", config, compile=True)
     assert compiled.epoch_loss == pytest.approx(eager.epoch_loss, rel=1e-4)
     assert of_compiled[-1].keys() == weights[-1].keys()
+
+
+def test_throughput_counts_patches_and_waiting_from_where_it_starts(monkeypatch):
+    from types import SimpleNamespace
+
+    from landslide_dist.training import callbacks
+
+    clock = iter([100.0, 100.0, 103.0, 104.0, 110.0, 111.0, 112.0])
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    said = []
+    monkeypatch.setattr(callbacks.console, "print", said.append)
+    trainer = SimpleNamespace(world_size=2, is_global_zero=True)
+    batch = SimpleNamespace(target=[0] * 5)
+    measured = callbacks.Throughput("llr", quiet=False)
+    # Resumed within an epoch: no start of one.
+    measured.on_train_start(trainer, None)
+    measured.on_train_batch_start(trainer, None, batch, 7)  # waited 0 s
+    measured.on_train_batch_end(trainer, None, None, batch, 7)  # 3 s
+    measured.on_train_epoch_start(trainer, None)  # validation took 1 s
+    measured.on_train_batch_start(trainer, None, batch, 0)  # waited 6 s
+    measured.on_train_batch_end(trainer, None, None, batch, 0)  # 1 s
+    measured.on_train_end(trainer, None)
+    # Ten patches on each of two processes, in 3 + 6 + 1 s.
+    assert said == ["llr      2 patches/s, waited for them 60.0% of the time"]
