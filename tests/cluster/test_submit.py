@@ -110,7 +110,8 @@ class Site:
         end = time.monotonic() + seconds
         while not happened():
             assert time.monotonic() < end, self.log(step) or "the job never started"
-            assert not self.failed(step), self.log(step)
+            for each in self.jobs():
+                assert not self.failed(each), self.log(each)
             time.sleep(0.2)
 
     def failed(self, step):
@@ -211,8 +212,9 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
 
 
 def test_an_experiment_is_shared_by_an_array_of_jobs(site, slurm):
-    changes = {"models": {"llr": {"kind": "llr", "epochs": 1, "batch_size": 5}},
-               "experiment": {"splits": ["random", "block"], "window_px": 64}}  # fmt: skip
+    changes = {"models": {"naive": {"kind": "naive"}},
+               "sources": {"synthetic": {"seed": 1, "height": 208, "width": 230, "base_rate": 0.15}},
+               "split": {"block_px": 64}, "experiment": {"splits": ["random", "block"], "window_px": 64}}  # fmt: skip
     (site.path / "run.yaml").write_text(yaml.safe_dump(RUN | changes))
     site.call("submit", "run.yaml", "--cluster", "cluster.yaml", "--experiment", "2")
     jobs = site.jobs()
