@@ -212,9 +212,12 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
 
 
 def test_an_experiment_is_shared_by_an_array_of_jobs(site, slurm):
-    changes = {"models": {"naive": {"kind": "naive"}},
-               "sources": {"synthetic": {"seed": 1, "height": 208, "width": 230, "base_rate": 0.15}},
-               "split": {"block_px": 64}, "experiment": {"splits": ["random", "block"], "window_px": 64}}  # fmt: skip
+    changes = {
+        "models": {"naive": {"kind": "naive"}},
+        "sources": {"synthetic": RUN["sources"]["synthetic"] | {"height": 208, "width": 230}},
+        "split": {"block_px": 64},
+        "experiment": {"splits": ["random", "block"], "window_px": 64},
+    }
     (site.path / "run.yaml").write_text(yaml.safe_dump(RUN | changes))
     site.call("submit", "run.yaml", "--cluster", "cluster.yaml", "--experiment", "2")
     jobs = site.jobs()
