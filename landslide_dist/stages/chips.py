@@ -28,6 +28,7 @@ from landslide_dist.tasks import ChipTask
 from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import first_rank_first, is_first_rank, wait_for_all_ranks
+from landslide_dist.training.resume import notice_between_trainings
 
 
 @dataclass(frozen=True)
@@ -176,5 +177,6 @@ def train_chips(config: ChipsConfig, only: Sequence[str] | None = None) -> None:
     num_landslides, chips = int(trainer.chips.labels.sum()), len(trainer.chips)
     sizes = ", ".join(f"{int((trainer.parts == i).sum())} {n}" for i, n in enumerate(PART_NAMES))
     console.print(f"chips: {chips}, {num_landslides} with a landslide; {sizes}")
-    for name in names:
-        trainer.train(name)
+    with notice_between_trainings():
+        for name in names:
+            trainer.train(name)

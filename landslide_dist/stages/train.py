@@ -33,6 +33,7 @@ from landslide_dist.tasks.susceptibility import SusceptibilityTask
 from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import is_first_rank, num_processes, wait_for_all_ranks
+from landslide_dist.training.resume import notice_between_trainings
 
 
 @stage
@@ -48,8 +49,9 @@ def train(config: RunConfig, only: Sequence[str] | None = None) -> None:
         StoreError: ``derive`` or ``split`` has not run.
     """
     trainer = trainer_of(RunContext(config))
-    for name in chosen_models(config.training_order(), only):
-        trainer.train(name)
+    with notice_between_trainings():
+        for name in chosen_models(config.training_order(), only):
+            trainer.train(name)
 
 
 def chosen_models(names: Iterable[str], only: Sequence[str] | None) -> list[str]:

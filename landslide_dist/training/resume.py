@@ -8,6 +8,9 @@ at the next batch boundary all ranks agree, write the state and end.
 import os
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +27,32 @@ from landslide_dist.progress import console
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+#: Signals that came while no training was under way; the next one heeds them.
+_noted: list[int] = []
+
+
 class Preempted(SystemExit):
     """Training was asked to end; its state is written."""
+
+
+@contextmanager
+def notice_between_trainings() -> Iterator[None]:
+    """Keep SLURM's notice from ending a process that is between two of its trainings.
+
+    The signal's default action would end it there, and the job would not be queued again.
+    """
+    if (
+        "SLURM_JOB_ID" not in os.environ
+        or threading.current_thread() is not threading.main_thread()
+    ):
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: _noted.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        _noted.clear()
 
 
 class Resume(pl.callbacks.Checkpoint):
@@ -113,7 +140,8 @@ class Resume(pl.callbacks.Checkpoint):
 
     def _agreed(self, trainer: pl.Trainer) -> int:
         """The signal that any rank got, or 0; the same on every rank."""
-        number = torch.tensor(float(self._signal), device=trainer.strategy.root_device)
+        noted = self._signal or next(iter(_noted), 0)
+        number = torch.tensor(float(noted), device=trainer.strategy.root_device)
         reduced = trainer.strategy.reduce(number, reduce_op="max")
         return int(reduced.item() if isinstance(reduced, Tensor) else reduced)
 

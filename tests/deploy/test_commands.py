@@ -58,7 +58,7 @@ def pods_of(job, place):
         ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_from_sources_to_the_report(helm, place, monkeypatch):
     (place / "values.yaml").write_text(yaml.safe_dump(merged(BASE, CHANGES)))
     (place / "run.yaml").write_text(yaml.safe_dump(RUN))
@@ -68,7 +68,7 @@ def test_a_run_from_sources_to_the_report(helm, place, monkeypatch):
     (jobset,) = [m for m in manifests if m["kind"] == "JobSet"]
     (config,) = [m for m in manifests if m["kind"] == "ConfigMap"]
     monkeypatch.chdir(place / "work")
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as dask:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as dask:
         for name, text in config["data"].items():
             address = text.replace("tcp://landslide-dist-scheduler:8786", dask.scheduler_address)
             (place / "config" / name).write_text(address)

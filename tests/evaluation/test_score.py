@@ -127,7 +127,7 @@ def test_any_number_of_threads_and_workers_gives_the_same_file(make_run):
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=processes,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
             ) as cluster,
             Client(cluster) as client,
         ):

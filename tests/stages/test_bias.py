@@ -115,6 +115,7 @@ def with_region(folder, **region):
     return config(folder, {"north": {"scene": "one"}, "south": {"scene": "other", **region}})
 
 
+@pytest.mark.slow
 def test_from_maps_and_a_catalog_to_all_files(folder, printed):
     found = result(folder)
     north, south = found["regions"]

@@ -341,6 +341,7 @@ def test_partitions_of_a_real_slurm(doctor, slurm, monkeypatch):
     assert "login node" in silent["remedy"]
 
 
+@pytest.mark.slow
 def test_kinds_of_a_kubernetes_cluster(command_line, doctor_command, monkeypatch):
     kubernetes = {"kind": "kubernetes", "image": "registry.example/image"}
 

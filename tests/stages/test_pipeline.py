@@ -61,6 +61,7 @@ def test_stages_one_by_one_refuse_to_run_before_their_input(command_line, smoke)
     assert "run train" in command_line("predict", run, status=2).stderr
 
 
+@pytest.mark.slow
 def test_block_split_and_its_audit(command_line, smoke):
     smoke["split"] = {"kind": "block", "block_px": 64, "buffer_px": 0}
     smoke["models"] = {"llr": smoke["models"]["llr"]}

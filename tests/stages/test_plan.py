@@ -36,6 +36,7 @@ def test_a_plan_names_what_the_stages_then_take(command_line):
         assert 100e6 < stage["worker_memory_bytes"] < 3e9
 
 
+@pytest.mark.slow
 def test_a_cluster_shares_the_work(command_line):
     config = command_line.write(SETTINGS)
     cluster = command_line.write({"kind": "local", "workers": 10}, "local.yaml")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_two_processes_has_the_scores_of_one(command_line, smoke):
     """They are started by the first training; what one process writes is written once."""
     models = smoke["models"]

@@ -24,7 +24,7 @@ PAGES = sorted(
 def commands(page):
     """Command lines of the program in the shell blocks of a page."""
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in re.split(r"\n|[;&]", block.replace("\\\n", " ")):
             words = shlex.split(line, comments=True)
             if "landslide-dist" in words:
                 yield words[words.index("landslide-dist") + 1 :]

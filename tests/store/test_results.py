@@ -35,7 +35,10 @@ def test_results_come_in_order_from_any_number_of_threads(threads):
 def test_results_come_in_order_from_any_number_of_workers(workers):
     with (
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from landslide_dist.errors import DataError
+from landslide_dist.training.resume import Preempted, notice_between_trainings
 
 from .small import CNN, LLR, Recorder, train
 
@@ -99,3 +100,16 @@ def test_signals_are_given_back(reader, whole, tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
     train(reader, tmp_path, stop_at=1)
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)] == before
+
+
+def test_a_notice_between_trainings_ends_the_next_one(reader, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    before = signal.getsignal(signal.SIGUSR1)
+    with notice_between_trainings():
+        signal.raise_signal(signal.SIGUSR1)
+        with pytest.raises(Preempted):
+            train(reader, tmp_path, requeue=False)
+        assert (tmp_path / "state.ckpt").exists()
+    assert signal.getsignal(signal.SIGUSR1) == before
+    _, seen, _ = train(reader, tmp_path)
+    assert seen

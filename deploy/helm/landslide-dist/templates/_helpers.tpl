@@ -90,9 +90,6 @@ labels:
 {{- define "landslide-dist.check" -}}
 {{- $_ := required "run is missing: give --set-file run=run.yaml" .Values.run -}}
 {{- $_ = required "image is missing: give the image of this package" .Values.image -}}
-{{- if not (regexMatch "^[a-z]" .Values.name) -}}
-  {{- printf "name %q begins with a digit: services need a letter" .Values.name | fail -}}
-{{- end -}}
 {{- range (include "landslide-dist.steps" . | fromJson).steps -}}
   {{- $size := get $.Values.pipeline .name -}}
   {{- if and (gt (int $size.nodes) 1) (not (has .name (list "train" "predict"))) -}}
@@ -103,11 +100,6 @@ labels:
   {{- end -}}
   {{- if and $size.gpus (ne (int $size.gpus) (int $size.processes)) -}}
     {{- printf "pipeline.%s.gpus %d and processes %d differ: a process drives one GPU" .name (int $size.gpus) (int $size.processes) | fail -}}
-  {{- end -}}
-  {{- $last := sub (include "landslide-dist.numPods" (dict "root" $ "name" .name) | int) 1 -}}
-  {{- $pod := printf "%s-%s-0-%d-abcde" $.Values.name (include "landslide-dist.jobName" .name) $last -}}
-  {{- if gt (len $pod) 63 -}}
-    {{- printf "name %q is too long by %d characters: its pods are called like %s, of 63 at most" $.Values.name (sub (len $pod) 63) $pod | fail -}}
   {{- end -}}
 {{- end -}}
 {{- end }}
