@@ -70,7 +70,7 @@ def kill_once_there(command_line, run, path):
     assert path.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_papers_table_from_a_killed_experiment(command_line, cube):
     folder = command_line.folder / "runs" / "smoke"
     divisions = folder / "experiment"

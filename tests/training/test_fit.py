@@ -115,7 +115,7 @@ def test_bf16_trains_nearly_the_same_model(reader, tmp_path):
         assert rounded.epoch_loss[phase] != loss
 
 
-@pytest.mark.slow
+@pytest.mark.long
 # torch's own compiler.
 @pytest.mark.filterwarnings("ignore")
 def test_a_compiled_network_trains_the_same_model(reader, tmp_path):
