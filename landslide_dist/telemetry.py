@@ -18,7 +18,7 @@ _HELP = {
     "epoch": "epochs that are over",
     "learning_rate": "of the last epoch",
     "patches_per_second": "of all processes, trained on since the start",
-    "waiting_ratio": "share of the training that the model waited for patches",
+    "between_steps_ratio": "share of the training that lies between steps: patches, augmentation",
 }
 
 _gauges: "dict[str, Gauge] | None" = None

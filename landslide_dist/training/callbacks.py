@@ -101,7 +101,9 @@ class History(pl.Callback):
 
 
 class Throughput(pl.Callback):
-    """Patches a second, and the share of the time that the model waited for them.
+    """Patches a second, and the share of the time that lies between the steps.
+
+    There patches are waited for, moved to the device and varied, and states are written.
 
     Args:
         name: Of the model.
@@ -112,7 +114,7 @@ class Throughput(pl.Callback):
         self.name = name
         self.quiet = quiet
         self._patches = 0
-        self._waited_s = self._stepped_s = 0.0
+        self._between_s = self._stepped_s = 0.0
         self._since = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -128,7 +130,7 @@ class Throughput(pl.Callback):
     ) -> None:
         """The batch is there."""
         now = time.perf_counter()
-        self._waited_s += now - self._since
+        self._between_s += now - self._since
         self._since = now
 
     def on_train_batch_end(
@@ -147,22 +149,22 @@ class Throughput(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """For those who watch."""
-        rate, waited = self._rate(trainer), self._waited_s / max(self._taken_s, 1e-9)
+        rate, between = self._rate(trainer), self._between_s / max(self._taken_s, 1e-9)
         gauge("patches_per_second", rate, model=self.name)
-        gauge("waiting_ratio", waited, model=self.name)
+        gauge("between_steps_ratio", between, model=self.name)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """One line, where there was something to do."""
         if self.quiet or not self._patches or not trainer.is_global_zero:
             return
         console.print(
-            f"{self.name:<8} {self._rate(trainer):.3g} patches/s, waited for them "
-            f"{self._waited_s / self._taken_s:.1%} of the time"
+            f"{self.name:<8} {self._rate(trainer):.3g} patches/s, "
+            f"{self._between_s / self._taken_s:.1%} of the time between steps"
         )
 
     @property
     def _taken_s(self) -> float:
-        return self._waited_s + self._stepped_s
+        return self._between_s + self._stepped_s
 
     def _rate(self, trainer: pl.Trainer) -> float:
         """Of all processes, taken as alike."""

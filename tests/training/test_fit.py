@@ -147,4 +147,4 @@ def test_throughput_counts_patches_and_waiting_from_where_it_starts(monkeypatch)
     measured.on_train_batch_end(trainer, None, None, batch, 0)  # 1 s
     measured.on_train_end(trainer, None)
     # Ten patches on each of two processes, in 3 + 6 + 1 s.
-    assert said == ["llr      2 patches/s, waited for them 60.0% of the time"]
+    assert said == ["llr      2 patches/s, 60.0% of the time between steps"]
