@@ -61,10 +61,11 @@ def job_states(job_ids: Sequence[str]) -> dict[tuple[str, int], JobState]:
     """States of jobs by id and number in the array (0 for a single job); only of those it knows.
 
     Raises:
-        ConfigError: SLURM does not answer.
+        ConfigError: SLURM's commands are not there, or it does not answer.
     """
     if not job_ids:
         return {}
+    check_commands()
     listed = _output(
         "squeue", f"--user={getpass.getuser()}", "--states=all", "--array", "--noheader",
         "--format=%F|%K|%T|%M|%r",

@@ -1,8 +1,9 @@
 """How far the jobs of a release are: what its JobSet and their pods say."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from landslide_dist.cluster.kubernetes import one_line, state_of
+from landslide_dist.cluster.submission import StepStatus
 from landslide_dist.config.cluster import KubernetesCluster
 from landslide_dist.errors import ConfigError
 
@@ -10,24 +11,21 @@ _NAME = "jobset.sigs.k8s.io/jobset-name"
 _STEP = "jobset.sigs.k8s.io/replicatedjob-name"
 
 
-class StepStatus(NamedTuple):
-    """One step of a run."""
-
-    step: str
-    job: str
-    state: str
-    outcome: Literal["open", "done", "failed"]
-    note: str
-
-
 def steps_of_release(config: KubernetesCluster) -> list[StepStatus]:
     """Each step of a submitted run, and what its pods do or wait for.
 
     Raises:
-        ConfigError: No Kubernetes cluster answers, or there is no JobSet of that name.
+        ConfigError: A package is missing, no Kubernetes cluster answers, or there is no JobSet of
+            that name.
     """
-    import kr8s
-    from kr8s.objects import Pod, new_class
+    try:
+        import kr8s
+        from kr8s.objects import Pod, new_class
+    except ImportError as error:
+        raise ConfigError(
+            f"status of a run on Kubernetes needs a package that is missing ({error.name}): "
+            "pip install 'landslide-dist[kubernetes]'"
+        ) from error
 
     with one_line("no Kubernetes cluster answers, set KUBECONFIG or run in a pod"):
         api: Any = kr8s.api(namespace=config.namespace)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from landslide_dist.errors import ConfigError
 from landslide_dist.whole_file import write_whole
@@ -53,6 +54,25 @@ class SubmittedJob:
     def numbered(self, template: str) -> list[Path]:
         """A file of each of its parts."""
         return [Path(template.replace("%a", str(i))) for i in range(self.parts or 1)]
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far one job of a run is.
+
+    Attributes:
+        step: Its step; with its number where several share it.
+        job: What the cluster calls it.
+        state: As the cluster says, or how it ended.
+        outcome: Whether it goes on, ended well, or will not end well any more.
+        note: Why it waits, or what it said last.
+    """
+
+    step: str
+    job: str
+    state: str
+    outcome: Literal["open", "done", "failed"]
+    note: str
 
 
 def jobs_folder(run_dir: str) -> Path:

@@ -3,14 +3,12 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from landslide_dist.cluster.queue import JobState, job_states
-from landslide_dist.cluster.submission import SubmittedJob, jobs_of
+from landslide_dist.cluster.submission import StepStatus, SubmittedJob, jobs_of
 from landslide_dist.config.cluster import KubernetesCluster
 from landslide_dist.config.load import AnyConfig
 from landslide_dist.errors import ConfigError
@@ -18,25 +16,6 @@ from landslide_dist.stages.submit import cluster_of
 
 _PAUSE_S = 10.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One job of a run.
-
-    Attributes:
-        name: Its step; with its number where several share it.
-        job: What the cluster calls it.
-        state: As the cluster says, or how it ended.
-        outcome: Whether it goes on, ended well, or will not end well any more.
-        note: Why it waits, or what it said last.
-    """
-
-    name: str
-    job: str
-    state: str
-    outcome: Literal["open", "done", "failed"]
-    note: str
 
 
 def status(config: AnyConfig, follow: bool = False) -> bool:
@@ -53,7 +32,7 @@ def status(config: AnyConfig, follow: bool = False) -> bool:
         ConfigError: Nothing was submitted, or the cluster does not answer.
     """
     look = _look(config)
-    shown: list[Standing] = []
+    shown: list[StepStatus] = []
     while True:
         standings = look()
         if standings != shown:
@@ -64,13 +43,13 @@ def status(config: AnyConfig, follow: bool = False) -> bool:
         time.sleep(_PAUSE_S)
 
 
-def _look(config: AnyConfig) -> Callable[[], list[Standing]]:
+def _look(config: AnyConfig) -> Callable[[], list[StepStatus]]:
     cluster = cluster_of(config)
     if isinstance(cluster, KubernetesCluster):
         from landslide_dist.cluster.release_status import steps_of_release
 
         kubernetes = cluster
-        return lambda: [Standing(*step) for step in steps_of_release(kubernetes)]
+        return lambda: steps_of_release(kubernetes)
     jobs = jobs_of(config.run_dir)
     if not jobs:
         raise ConfigError(
@@ -79,7 +58,7 @@ def _look(config: AnyConfig) -> Callable[[], list[Standing]]:
     return lambda: _slurm_standings(jobs)
 
 
-def _slurm_standings(jobs: list[SubmittedJob]) -> list[Standing]:
+def _slurm_standings(jobs: list[SubmittedJob]) -> list[StepStatus]:
     states = job_states([job.job_id for job in jobs])
     return [
         _slurm_standing(job, number, states.get((job.job_id, number)))
@@ -88,7 +67,7 @@ def _slurm_standings(jobs: list[SubmittedJob]) -> list[Standing]:
     ]
 
 
-def _slurm_standing(job: SubmittedJob, number: int, state: JobState | None) -> Standing:
+def _slurm_standing(job: SubmittedJob, number: int, state: JobState | None) -> StepStatus:
     name = f"{job.step} {number}" if job.parts else job.step
     job_id = f"{job.job_id}_{number}" if job.parts else job.job_id
     log, outcome = (job.numbered(template)[number] for template in (job.log, job.outcome))
@@ -96,14 +75,14 @@ def _slurm_standing(job: SubmittedJob, number: int, state: JobState | None) -> S
     if state is not None and state.is_active:
         waits = state.state == "PENDING"
         shown = state.state.lower() + ("" if waits else f" {state.minutes}")
-        return Standing(name, job_id, shown, "open", state.reason if waits else said)
+        return StepStatus(name, job_id, shown, "open", state.reason if waits else said)
     if not outcome.exists():
         gone = "gone" if state is None else state.state.lower()
-        return Standing(name, job_id, gone, "failed", said or "it never ran")
+        return StepStatus(name, job_id, gone, "failed", said or "it never ran")
     code = outcome.read_text().strip()
     if code == "0":
-        return Standing(name, job_id, "done", "done", said)
-    return Standing(name, job_id, f"exit status {code}", "failed", f"{said} ({log})")
+        return StepStatus(name, job_id, "done", "done", said)
+    return StepStatus(name, job_id, f"exit status {code}", "failed", f"{said} ({log})")
 
 
 def _last_line(text: str) -> str:
@@ -111,11 +90,11 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _table(name: str, standings: list[Standing]) -> Table:
+def _table(name: str, standings: list[StepStatus]) -> Table:
     table = Table(title=name)
     for column in ("step", "job", "state", "last"):
         table.add_column(column, overflow="fold")
     style = {"open": None, "done": "green", "failed": "bold red"}
     for s in standings:
-        table.add_row(s.name, s.job, s.state, s.note, style=style[s.outcome])
+        table.add_row(s.step, s.job, s.state, s.note, style=style[s.outcome])
     return table

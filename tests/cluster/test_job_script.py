@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from landslide_dist.cluster.queue import job_states
 from landslide_dist.cluster.slurm import slurm_cluster
 from landslide_dist.config.cluster import SlurmCluster
+from landslide_dist.errors import ConfigError
 
 pytest.importorskip("dask_jobqueue")
 
@@ -79,3 +81,10 @@ def test_a_name_is_never_used_again(settings):
     with slurm_cluster(SlurmCluster(**settings), "run-1") as cluster:
         names = [next(iter(cluster.new_worker_spec())) for _ in range(3)]
     assert len(set(names)) == 3
+
+
+def test_the_status_of_jobs_where_slurm_is_not_is_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert job_states([]) == {}
+    with pytest.raises(ConfigError, match="needs sbatch, squeue, scancel"):
+        job_states(["7"])
