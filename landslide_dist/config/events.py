@@ -37,7 +37,9 @@ class EventsConfig(Config):
         (10.0,), min_length=1, description="base resolutions, each with models of its own"
     )
     matching: bool = Field(
-        True, description="match all images to those of the training events, pre and post apart"
+        True,
+        description="match all images to the training parts of the training events, pre and post "
+        "apart",
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1, description="of weights and samples")
     ablations: dict[str, dict[str, Any]] = Field(
@@ -112,13 +114,17 @@ class EventsConfig(Config):
             "training": {"seed": seed},
         }
         if self.matching:
-            cubes = [f"{self.folder(e, pixel_m)}/cube.zarr" for e in self.trained_on]
-            own["cube"]["matching"] = {"reference": {"kind": "cubes", "locations": cubes}}
+            table = {"kind": "table", "path": self.reference(pixel_m)}
+            own["cube"]["matching"] = {"reference": table}
         if event in self.unseen:
             whole = {"kind": "random", "fractions": [0, 0, 1], "folds": None, "regions": None}
             own["split"] = whole
         tree = merged(merged(tree, own), changes or {})
         return RunConfig.model_validate(at_pixel_size(tree, pixel_m))
+
+    def reference(self, pixel_m: float) -> str:
+        """File of what images of one resolution are matched to; ``{role}`` is pre or post."""
+        return f"{self.run_dir.rstrip('/')}/events/reference_{pixel_m:g}m_{{role}}.json"
 
     def folder(self, event: str, pixel_m: float) -> str:
         """Where the cube of an event lies at one resolution."""

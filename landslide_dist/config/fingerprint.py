@@ -18,9 +18,9 @@ def derive_hash(config: RunConfig, ingested: str) -> str:
     return config_hash({"distances": config.cube.looking_distances_m, "ingested": ingested})
 
 
-def match_hash(config: RunConfig, ingested: str) -> str:
-    """What the matched images depend on: the images and the reference."""
-    return config_hash(config.cube.matching, {"ingested": ingested})
+def match_hash(config: RunConfig, ingested: str, reference: str) -> str:
+    """What the matched images depend on: the images, and the reference as it is."""
+    return config_hash(config.cube.matching, {"ingested": ingested, "reference": reference})
 
 
 def model_hash(config: RunConfig, name: str, derived: str, buffer_px: int) -> str:

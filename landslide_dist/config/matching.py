@@ -27,8 +27,17 @@ class ChipsReference(Config):
     )
 
 
+class TrainingReference(Config):
+    """Valid pixels of the run's own images in its training part, pre and post apart.
+
+    What validates or tests has no say in it; other runs take the table that it saves.
+    """
+
+    kind: Literal["training"]
+
+
 class CubesReference(Config):
-    """Valid pixels of the images of other cubes, pooled; pre and post each by themselves."""
+    """Valid pixels of all images of other cubes, pooled; pre and post each by themselves."""
 
     kind: Literal["cubes"]
     locations: tuple[str, ...] = Field(min_length=1, description="paths or URLs of cubes")
@@ -38,7 +47,8 @@ class MatchingConfig(Config):
     """Images of the cube with the reference's distribution of values."""
 
     reference: Annotated[
-        TableReference | ChipsReference | CubesReference, Field(discriminator="kind")
+        TableReference | ChipsReference | TrainingReference | CubesReference,
+        Field(discriminator="kind"),
     ]
     dtype: Literal["uint8", "uint16", "float32"] = Field(
         "uint16", description="of the stored variable `matched`; integers are rounded"

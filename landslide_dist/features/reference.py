@@ -1,8 +1,10 @@
 """What scenes are matched to: how often each value occurs in each band; kept as a JSON file."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landslide_dist.errors import DataError
 from landslide_dist.kernels.histogram import num_values
+from landslide_dist.whole_file import write_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,14 @@ class Reference:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, DataError) as error:
             raise DataError(f"{str(path)!r} is not a reference of histograms: {error}") from error
 
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of the counts; two references with the same match alike."""
+        sha256 = hashlib.sha256(self.dtype.encode())
+        for band in sorted(self.counts):
+            sha256.update(band.encode() + self.counts[band].tobytes())
+        return sha256.hexdigest()
+
     def to_json(self, path: str | Path) -> None:
         """Write the values that occur and their counts."""
         bands = {
@@ -110,7 +121,7 @@ class Reference:
             for band, counts in self.counts.items()
         }
         content = {"dtype": self.dtype, "bands": bands}
-        Path(path).write_text(json.dumps(content, separators=(",", ":")) + "\n")
+        write_whole(Path(path), json.dumps(content, separators=(",", ":")) + "\n")
 
     def rows(self, bands: Sequence[str]) -> NDArray[np.int64]:
         """Counts of some bands, ``(band, value)``.

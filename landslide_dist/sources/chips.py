@@ -45,21 +45,27 @@ def chip_counts(
     if len(bands) != NUM_COLOURS:
         raise DataError(f"chips have {NUM_COLOURS} bands, got the names {', '.join(bands)}")
     counts = np.zeros((NUM_COLOURS, num_values(np.uint8)), dtype=np.int64)
-    pictures = _pictures(Path(folder))
-    for path in track(pictures, "counting values of chips", total=len(pictures)):
+    paths = pictures(folder)
+    for path in track(paths, "counting values of chips", total=len(paths)):
         _add_picture(path, counts)
     return dict(zip(bands, counts, strict=True))
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures(folder: str | Path) -> list[Path]:
+    """Pictures in a folder and its subfolders, in order of their paths.
+
+    Raises:
+        DataError: There are none.
+    """
+    folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"folder of chips {str(folder)!r} does not exist")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not pictures:
-        found = f"it has {some(path.name for path in files)}" if files else "it is empty"
-        raise DataError(f"no {', '.join(SUFFIXES)} pictures below {str(folder)!r}: {found}")
-    return pictures
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not found:
+        others = f"it has {some(path.name for path in files)}" if files else "it is empty"
+        raise DataError(f"no {', '.join(SUFFIXES)} pictures below {str(folder)!r}: {others}")
+    return found
 
 
 def _add_picture(path: Path, counts: NDArray[np.int64]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.bias import BiasConfig, BiasRegion
-from landslide_dist.config.fingerprint import ingest_hash, match_hash
+from landslide_dist.config.fingerprint import ingest_hash
 from landslide_dist.config.sources import VectorSource
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.evaluation.bias import Region
@@ -22,6 +22,7 @@ from landslide_dist.sources.landslide_catalog import recorded
 from landslide_dist.sources.layer import load
 from landslide_dist.sources.vector import open_areas
 from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.reference import matched_hash
 from landslide_dist.stages.scenes import SceneMap, scene_run
 from landslide_dist.store import cube
 from landslide_dist.store.location import exists, open_group
@@ -123,7 +124,7 @@ def _is_prepared(run: RunConfig) -> bool:
     ingested = attributes["ingest_hash"]
     if ingest_hash(run, attributes["source"]) != ingested:
         return False
-    return run.cube.matching is None or attributes.get("matched") == match_hash(run, ingested)
+    return run.cube.matching is None or attributes.get("matched") == matched_hash(run)
 
 
 def masked_cells(

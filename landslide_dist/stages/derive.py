@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from distributed import Client
 from numpy.typing import NDArray
 
 from landslide_dist import schema
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import check_memory
-from landslide_dist.config.fingerprint import derive_hash, match_hash
+from landslide_dist.config.fingerprint import derive_hash
 from landslide_dist.errors import StoreError
 from landslide_dist.grid import Window
 from landslide_dist.kernels.rings import index_dtype, ring_radii
@@ -20,12 +21,13 @@ from landslide_dist.kernels.uphill import uphill_indices
 from landslide_dist.progress import console, stage
 from landslide_dist.schema import Variable
 from landslide_dist.stages.match import match
+from landslide_dist.stages.reference import matched_hash
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.layout import shard_px, worker_bytes
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import open_group
-from landslide_dist.store.lock import hold
+from landslide_dist.store.lock import Lock, hold
 
 #: Of a block with its halo: heights as int16 and float32, and slope's own copy and result.
 _SCRATCH_BYTES_PER_PIXEL = 2 + 4 + 4 + 4
@@ -97,21 +99,29 @@ def derive(config: RunConfig) -> None:
         return
     block_px = shard_px(config.cube.storage, cube.read_grid(location).shape)
     check_memory(config.cluster, task.thread_bytes(block_px), block_px)
+    with hold(location, "derive") as lock, open_cluster(config.cluster) as client:
+        if not _is_derived(location, fingerprint):
+            _fill(task, config, fingerprint, lock, client)
+        match(config, lock, client)
+
+
+def _fill(
+    task: DeriveBlock, config: RunConfig, fingerprint: str, lock: Lock, client: Client | None
+) -> None:
+    """Slope and uphill index of every block."""
+    location = config.cube.location
     distances = ", ".join(f"{d:g}" for d in config.cube.looking_distances_m)
     console.print("derive: slope" + (f", uphill index at {distances} m" if distances else ""))
-    with hold(location, "derive") as lock:
-        ledger = Ledger(location, "derive", fingerprint)
-        if open_group(location).attrs.get("derive_hash") != fingerprint:
-            ledger.clear()
-            attributes = {"derive_hash": fingerprint, "derived": False}
-            add_derived(config, location, task, attributes)
-        with open_cluster(config.cluster) as client:
-            windows = cube.shard_windows(location)
-            steps = run_blocks(task, windows, ledger, lock, "derive", client)
-            # Written last: until then no stage takes slope and uphill index for whole.
-            cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
-            console.print(f"derive: {steps}")
-            match(config, lock, client)
+    ledger = Ledger(location, "derive", fingerprint)
+    if open_group(location).attrs.get("derive_hash") != fingerprint:
+        ledger.clear()
+        attributes = {"derive_hash": fingerprint, "derived": False}
+        add_derived(config, location, task, attributes)
+    windows = cube.shard_windows(location)
+    steps = run_blocks(task, windows, ledger, lock, "derive", client)
+    # Written last: until then no stage takes slope and uphill index for whole.
+    cube.add_variables(location, [], config.cube.storage, attrs={"derived": True})
+    console.print(f"derive: {steps}")
 
 
 def derive_task(config: RunConfig, location: str, pixel_m: float) -> DeriveBlock:
@@ -138,8 +148,13 @@ def _fingerprint(config: RunConfig) -> str:
 
 
 def _is_up_to_date(config: RunConfig, fingerprint: str) -> bool:
-    attributes = open_group(config.cube.location).attrs
-    if attributes.get("derive_hash") != fingerprint or not attributes.get("derived"):
+    location = config.cube.location
+    if not _is_derived(location, fingerprint):
         return False
-    ingested = str(attributes["ingest_hash"])
-    return config.cube.matching is None or attributes.get("matched") == match_hash(config, ingested)
+    matched = open_group(location).attrs.get("matched")
+    return config.cube.matching is None or matched == matched_hash(config)
+
+
+def _is_derived(location: str, fingerprint: str) -> bool:
+    attributes = open_group(location).attrs
+    return attributes.get("derive_hash") == fingerprint and bool(attributes.get("derived"))

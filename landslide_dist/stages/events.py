@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from landslide_dist.config import RunConfig
 from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.run import config_hash
@@ -33,6 +34,7 @@ from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.events_maps import areas_m2, tested_map
 from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.reference import unmatched, write_training_reference
 from landslide_dist.stages.split import split, split_hash
 from landslide_dist.stages.train_events import PLANES, EventTrainer
 from landslide_dist.store import cube
@@ -98,19 +100,31 @@ def prepare(config: EventsConfig) -> dict[tuple[str, float], str]:
     skipped = {}
     for pixel_m in config.pixel_sizes_m:
         runs = {event: config.run(event, pixel_m) for event in config.events}
-        # Images are matched to those of all training events, so these are there first.
+        for event in config.events:
+            ingest(runs[event])
+            if reason := _too_small(runs[event]):
+                skipped[event, pixel_m] = reason
+                del runs[event]
+        trained = [runs[event] for event in config.trained_on if event in runs]
+        if not trained:
+            continue
+        if config.matching:
+            # All images are matched to the training parts, so these are divided off first.
+            for run in trained:
+                derive(unmatched(run))
+            write_training_reference(trained, config.reference(pixel_m))
         for run in runs.values():
-            ingest(run)
-        for event, run in runs.items():
-            height, width = cube.read_grid(run.cube.location).shape
-            if min(height, width) < run.patches.core_px:
-                skipped[event, pixel_m] = (
-                    f"{height} x {width} px are less than one tile of {run.patches.core_px} px"
-                )
-                continue
             derive(run)
             split(run)
     return skipped
+
+
+def _too_small(run: RunConfig) -> str:
+    """Why an event cannot be trained on; empty where it can."""
+    height, width = cube.read_grid(run.cube.location).shape
+    if min(height, width) >= run.patches.core_px:
+        return ""
+    return f"{height} x {width} px are less than one tile of {run.patches.core_px} px"
 
 
 @dataclass(frozen=True)

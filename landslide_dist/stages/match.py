@@ -5,7 +5,6 @@ looked up in its tables.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from numpy.typing import NDArray
 
 from landslide_dist import schema
 from landslide_dist.config import RunConfig
-from landslide_dist.config.fingerprint import match_hash
-from landslide_dist.config.matching import ChipsReference, CubesReference, TableReference
 from landslide_dist.errors import DataError
 from landslide_dist.features.match import count
 from landslide_dist.features.reference import Reference
@@ -24,14 +21,12 @@ from landslide_dist.grid import Window
 from landslide_dist.kernels.histogram import apply_table, matching_table
 from landslide_dist.progress import console
 from landslide_dist.schema import Variable
-from landslide_dist.sources.chips import chip_counts
+from landslide_dist.stages.reference import matched_hash, references_of
 from landslide_dist.store import cube
 from landslide_dist.store.blocks import run_blocks
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import open_group
 from landslide_dist.store.lock import Lock
-
-ROLES = ("pre", "post")
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ def match(config: RunConfig, lock: Lock, client: Client | None) -> None:
         return
     location = config.cube.location
     attributes = open_group(location).attrs
-    fingerprint = match_hash(config, str(attributes["ingest_hash"]))
+    fingerprint = matched_hash(config)
     if attributes.get("matched") == fingerprint:
         return
     ds = cube.open_cube(location)
@@ -95,7 +90,7 @@ def match(config: RunConfig, lock: Lock, client: Client | None) -> None:
             "cube.matching"
         )
     console.print("derive: images matched to the reference, first pass: counting values")
-    references = _references(config)
+    references = references_of(config)
     output = schema.matched(ds.sizes["time"], ds.sizes["band"], matching.dtype)
     task = MatchBlock(location, _tables(ds, references), output)
     ledger = Ledger(location, "match", fingerprint)
@@ -115,40 +110,11 @@ def _tables(ds: xr.Dataset, references: dict[str, Reference]) -> NDArray[np.floa
     tables = np.empty(counts.shape, np.float64)
     bands = [str(band) for band in ds["band"].to_numpy()]
     for time, (role, day) in enumerate(zip(ds["role"].values, ds["time"].values, strict=True)):
+        if str(role) not in references:
+            raise DataError(f"the reference has no {role} image to match that of {day} to")
         wanted = references[str(role)].rows(bands)
         for band, name in enumerate(bands):
             if not counts[time, band].any():
                 raise DataError(f"the {role} image of {day} has no valid pixel in band {name!r}")
             tables[time, band] = matching_table(counts[time, band], wanted[band])
     return tables
-
-
-def _references(config: RunConfig) -> dict[str, Reference]:
-    """The reference of each role; saved beside the run's results unless it is a file already."""
-    assert config.cube.matching is not None
-    source = config.cube.matching.reference
-    if isinstance(source, TableReference):
-        paths = {role: source.path.replace("{role}", role) for role in ROLES}
-        return {role: Reference.from_json(path) for role, path in paths.items()}
-    if isinstance(source, ChipsReference):
-        chips = Reference.from_counts(chip_counts(source.folder, source.bands))
-        references = dict.fromkeys(ROLES, chips)
-    else:
-        references = _of_cubes(source)
-    folder = Path(config.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    for role, reference in references.items():
-        reference.to_json(folder / f"reference_{role}.json")
-    return references
-
-
-def _of_cubes(source: CubesReference) -> dict[str, Reference]:
-    pooled: dict[str, list[Reference]] = {role: [] for role in ROLES}
-    for location in source.locations:
-        ds = cube.open_cube(location)
-        if "reflectance" not in ds:
-            raise DataError(f"reference cube {location!r} has no images")
-        counts = count(ds["reflectance"], ds["valid"]).compute()
-        for time, role in enumerate(ds["role"].values):
-            pooled[str(role)].append(Reference.from_counts(counts.isel(time=time)))
-    return {role: Reference.pool(references) for role, references in pooled.items() if references}

@@ -268,7 +268,7 @@ def test_a_single_event_and_all_of_them_have_the_papers_names(experiments):
     assert run.split.fractions == (0, 0, 1)
     assert (run.sources.synthetic.height, run.sources.synthetic.pixel_m) == (32, 80)
     assert run.training.seed == 5
-    assert len(run.cube.matching.reference.locations) == 3
+    assert run.cube.matching.reference.path.endswith("events/reference_80m_{role}.json")
 
 
 @pytest.mark.parametrize(
