@@ -50,7 +50,13 @@ def report(
     ] = None,
 ) -> None:
     """Write the self-contained report.html; of several runs, comparison.html."""
-    run_configs = [load_config(config, set_, cluster, print_config) for config in configs]
+    found = [load_of_any_kind(config, set_, cluster, print_config) for config in configs]
+    if len(found) == 1 and isinstance(found[0], ChipsConfig):
+        from landslide_dist.stages.chips_report import report_chips
+
+        report_chips(found[0], output=output)
+        return
+    run_configs = [of_one_region(run, path) for run, path in zip(found, configs, strict=True)]
     if len(run_configs) == 1:
         from landslide_dist.stages.report import report as stage
 

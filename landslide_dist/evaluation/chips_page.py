@@ -1,4 +1,4 @@
-"""The page of an experiment on chips: table 1, how sensors differ, and what matching changes."""
+"""The page of classified chips: table 1, wrong calls, how sensors differ, what matching changes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landslide_dist.evaluation.bias_blocks import Blocks, blocks_figure
 from landslide_dist.evaluation.bias_figures import histogram_figure
 from landslide_dist.evaluation.chips import SCORES, Rows, summaries
 from landslide_dist.evaluation.embedding import embed, embedding_figure, flattened
@@ -14,6 +15,10 @@ from landslide_dist.evaluation.report import Picture, page
 
 #: Chips of each group that are embedded at most.
 MAX_EMBEDDED = 400
+#: Probability from which a chip is called one with a landslide.
+CALLED = 0.5
+#: Wrong calls of each kind that are shown at most.
+MAX_WRONG = 5
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,27 @@ class TargetColours:
     matched: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Section:
+    """Pictures of one kind.
+
+    Attributes:
+        title: Its heading.
+        pictures: Below each other.
+        text: Before them; empty for none.
+    """
+
+    title: str
+    pictures: Sequence[Picture]
+    text: str = ""
+
+
 def chips_page(
     title: str,
     rows: Rows,
     level: float,
-    seeds: Sequence[int],
-    training: NDArray[np.uint8],
-    targets: Mapping[str, TargetColours],
+    num_seeds: int,
+    sections: Sequence[Section],
     config_yaml: str,
 ) -> str:
     """The page, HTML without anything outside itself.
@@ -44,12 +63,34 @@ def chips_page(
         title: Of the run.
         rows: Scores over seeds.
         level: Of the intervals.
-        seeds: Which seeds.
-        training: Training chips of the first seed, ``(chip, 3, y, x)``.
-        targets: Chips of other sensors.
+        num_seeds: How many seeds they are of.
+        sections: What is shown below the scores.
         config_yaml: The whole configuration.
     """
-    pictures = [
+    return page(
+        "chips.html.j2",
+        title=title,
+        headings=SCORES,
+        rows=_cells(rows, level),
+        num_seeds=num_seeds,
+        level=f"{level:.0%}",
+        sections=sections,
+        config=config_yaml,
+    )
+
+
+def sensors_section(
+    training: NDArray[np.uint8], targets: Mapping[str, TargetColours]
+) -> list[Section]:
+    """How chips of other sensors differ, and what matching changes; none without targets.
+
+    Args:
+        training: Training chips, ``(chip, 3, y, x)``.
+        targets: Chips of other sensors.
+    """
+    if not targets:
+        return []
+    colours = [
         Picture(
             f"Colours of {name}",
             "Share of pixels of each value: the training chips, the target as it is, and the "
@@ -65,18 +106,52 @@ def chips_page(
         )
         for name, target in targets.items()
     ]
-    if targets:
-        pictures.append(_embedding(training, targets))
-    return page(
-        "chips.html.j2",
-        title=title,
-        headings=SCORES,
-        rows=_cells(rows, level),
-        num_seeds=len(seeds),
-        level=f"{level:.0%}",
-        pictures=pictures,
-        config=config_yaml,
+    return [Section("Other sensors", [*colours, _embedding(training, targets)])]
+
+
+def wrong_calls(
+    name: str,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+) -> Picture:
+    """The chips that a model is most wrong about.
+
+    Args:
+        name: Of the model.
+        images: ``(chip, 3, y, x)``.
+        labels: 1 with a landslide.
+        probability: Of a landslide.
+    """
+    missed = np.flatnonzero((labels == 1) & (probability < CALLED))
+    false = np.flatnonzero((labels == 0) & (probability >= CALLED))
+    num = int(labels.sum())
+    groups = [
+        _worst(f"{len(missed)} of {num} landslides are missed", images, probability, missed),
+        _worst(
+            f"{len(false)} of {len(labels) - num} others are called landslides",
+            images,
+            probability,
+            false,
+        ),
+    ]
+    return Picture(
+        name,
+        "The probability of a landslide is above each chip, the worst calls come first.",
+        blocks_figure(name, groups),
     )
+
+
+def _worst(
+    title: str,
+    images: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    wrong: NDArray[np.intp],
+) -> Blocks:
+    distance = np.abs(probability[wrong] - CALLED)
+    worst = wrong[np.argsort(-distance, kind="stable")][:MAX_WRONG]
+    shown = np.moveaxis(images[worst].astype(np.float32), 1, -1)
+    return Blocks(title, shown / np.float32(255), probability[worst])
 
 
 def _counts(images: NDArray[np.uint8]) -> NDArray[np.int64]:

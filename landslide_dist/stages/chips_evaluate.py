@@ -22,7 +22,7 @@ from landslide_dist.whole_file import write_whole
 
 
 @stage
-def evaluate_chips(config: ChipsConfig) -> None:
+def evaluate_chips(config: ChipsConfig) -> Rows:
     """Score every model on every part and on the chips of other sensors; writes metrics.json.
 
     Raises:
@@ -30,13 +30,19 @@ def evaluate_chips(config: ChipsConfig) -> None:
         DataError: Chips are missing or broken.
     """
     trainer = ChipTrainer(config)
-    targets = open_targets(config)
-    rows: dict[tuple[str, str], list[ChipScores]] = {}
-    for name in config.models:
-        scores = score(trainer, trainer.trained(name)[0], targets)
-        rows |= {(name, tested): [found] for tested, found in scores.items()}
+    rows = score_all(trainer, open_targets(config))
     write_whole(trainer.paths.metrics, json.dumps(to_json(rows), indent=1))
     Console().print(table(rows, config.experiment.level, f"{config.name}: classified chips"))
+    return rows
+
+
+def score_all(trainer: ChipTrainer, targets: Mapping[str, LabelledChips]) -> Rows:
+    """Scores of every model of a run, which is trained."""
+    rows: dict[tuple[str, str], list[ChipScores]] = {}
+    for name in trainer.config.models:
+        scores = score(trainer, trainer.trained(name)[0], targets)
+        rows |= {(name, tested): [found] for tested, found in scores.items()}
+    return rows
 
 
 def open_targets(config: ChipsConfig) -> dict[str, LabelledChips]:

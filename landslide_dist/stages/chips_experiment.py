@@ -11,13 +11,12 @@ from landslide_dist.config.events import merged
 from landslide_dist.config.load import to_yaml
 from landslide_dist.config.share import Share
 from landslide_dist.evaluation.chips import ChipScores, Rows, as_csv, markdown, table
-from landslide_dist.evaluation.chips_page import TargetColours, chips_page
-from landslide_dist.features.reference import Reference
+from landslide_dist.evaluation.chips_page import chips_page
 from landslide_dist.progress import console, stage, track
-from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips
 from landslide_dist.stages.chips import ChipTrainer
-from landslide_dist.stages.chips_evaluate import matched, open_targets, score, to_json
+from landslide_dist.stages.chips_evaluate import open_targets, score, to_json
+from landslide_dist.stages.chips_report import sensors
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 
@@ -73,13 +72,8 @@ def _write(
     write_whole(folder / "experiment.json", json.dumps({"seeds": seeds, **to_json(rows)}, indent=1))
     write_whole(folder / "table1.md", markdown(rows, level))
     write_whole(folder / "table1.csv", as_csv(rows, level))
-    reference = Reference.from_json(trainer.reference)
-    training = trainer.chips.images[trainer.parts == PART_NAMES.index("train")]
-    shown = {
-        name: TargetColours(target.images, matched(target.images, reference))
-        for name, target in targets.items()
-    }
-    page = chips_page(config.name, rows, level, seeds, training, shown, to_yaml(config))
+    sections = sensors(trainer, targets)
+    page = chips_page(config.name, rows, level, len(seeds), sections, to_yaml(config))
     write_whole(folder / "experiment.html", page)
     title = f"{config.name}: classified chips, {len(seeds)} seeds, {level:.0%} intervals"
     # Wider than most terminals: a cell that is cut tells nothing.

@@ -5,15 +5,17 @@ from landslide_dist.progress import stage
 from landslide_dist.stages.bias import bias
 from landslide_dist.stages.chips import train_chips
 from landslide_dist.stages.chips_evaluate import evaluate_chips
+from landslide_dist.stages.chips_report import report_chips
 from landslide_dist.stages.scenes import predict_scenes
 
 
 @stage
 def run_chips(config: ChipsConfig) -> None:
-    """Train and score the classifiers, classify the scenes, compare what is reported in two."""
+    """Train, score, classify the scenes, report; compare what is recorded in two regions."""
     train_chips(config)
-    evaluate_chips(config)
+    rows = evaluate_chips(config)
     if config.scenes:
         predict_scenes(config)
+    report_chips(config, rows)
     if config.bias is not None:
         bias(config)
