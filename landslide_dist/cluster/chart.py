@@ -45,7 +45,7 @@ class Release:
         return {
             **self.cluster.model_dump(mode="json"),
             "run": self.invocation.path.read_text("utf-8"),
-            "settings": list(self.invocation.overrides),
+            "settings": list(self.invocation.of_run),
             "commands": commands,
             "parts": parts,
         }

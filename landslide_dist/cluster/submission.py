@@ -9,6 +9,9 @@ from typing import Literal
 from landslide_dist.errors import ConfigError
 from landslide_dist.whole_file import write_whole
 
+#: How settings of the cluster begin, of a run and of several events.
+OF_CLUSTER = ("cluster.", "common.cluster.")
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -24,13 +27,26 @@ class Invocation:
     overrides: tuple[str, ...] = ()
     cluster: Path | None = None
 
+    @property
+    def of_run(self) -> tuple[str, ...]:
+        """The settings without those that change a cluster file of its own."""
+        if self.cluster is None:
+            return self.overrides
+        return tuple(s for s in self.overrides if not s.startswith(OF_CLUSTER))
+
     def words(self, command: Sequence[str], with_cluster: bool = False) -> list[str]:
-        """Words of one command, after the program's name."""
+        """Words of one command, after the program's name.
+
+        Args:
+            command: Its name and options.
+            with_cluster: Whether it is to use a cluster file of its own.
+        """
         name, *options = command
         words = [name, str(self.path.absolute()), *options]
         if with_cluster and self.cluster is not None:
             words += ["--cluster", str(self.cluster.absolute())]
-        return words + [word for setting in self.overrides for word in ("--set", setting)]
+        settings = self.overrides if with_cluster else self.of_run
+        return words + [word for setting in settings for word in ("--set", setting)]
 
 
 @dataclass(frozen=True)

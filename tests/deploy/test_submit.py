@@ -57,6 +57,17 @@ def test_the_steps_of_a_run_are_the_jobs_of_the_release(on_path, path, steps, ex
     assert "name=b" in words
 
 
+def test_settings_of_the_cluster_are_not_those_of_its_commands():
+    settings = ("seed=1", "cluster.pipeline.train.nodes=3", "common.cluster.jobs=2")
+    beside = Invocation(Path("/run.yaml"), settings, Path("/cluster.yaml"))
+    assert beside.words(("train",)) == ["train", "/run.yaml", "--set", "seed=1"]
+    prepared = beside.words(("derive",), with_cluster=True)
+    assert prepared[2:4] == ["--cluster", "/cluster.yaml"]
+    assert prepared[5::2] == list(settings)
+    # Where the run's own file has the cluster, its settings are the run's.
+    assert Invocation(Path("/run.yaml"), settings).words(("train",))[3::2] == list(settings)
+
+
 def test_a_search_is_shared_by_pods(on_path):
     config = load_any(RUN)
     rendered = manifests(RUN, steps_of_search(config, 2), pipeline={"trainer": "jobset"})
