@@ -143,6 +143,30 @@ def begin_at_once(slurm, job):
         slurm("scontrol", "update", f"jobid={job}", "StartTime=now")
 
 
+def trained(site, slurm):
+    """Whether the training has ended; a requeued one goes on."""
+    begin_at_once(slurm, site.jobs()["train"])
+    time.sleep(1)
+    return site.done("train")
+
+
+def assert_alike(site, num_epochs):
+    """The training in jobs has the losses and weights of the undisturbed one."""
+    epochs, alone = (
+        json.loads((site.path / run / "models" / "llr" / "history.json").read_text())
+        for run in ("run", "alone")
+    )
+    assert len(epochs) == len(alone) == num_epochs
+    for part in ("train_loss", "val_loss"):
+        found, expected = ([epoch[part] for epoch in run] for run in (epochs, alone))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    weights, expected = (
+        torch.load(site.path / run / "models" / "llr" / "best.ckpt", weights_only=True)["weights"]
+        for run in ("run", "alone")
+    )
+    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, slurm, monkeypatch):
     monkeypatch.chdir(site.path)
     undisturbed = load("run.yaml", ["run_dir=alone", "cube.location=alone.zarr"])
@@ -178,26 +202,9 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
     best = site.path / "run" / "models" / "llr" / "best.ckpt"
     assert not best.exists()
 
-    def trained():
-        begin_at_once(slurm, jobs["train"])
-        time.sleep(1)
-        return site.done("train")
-
-    site.wait_for(trained, "train")
+    site.wait_for(lambda: trained(site, slurm), "train")
     assert site.log("train").count("stopped after step") == 1
-    epochs, alone = (
-        json.loads((site.path / run / "models" / "llr" / "history.json").read_text())
-        for run in ("run", "alone")
-    )
-    assert len(epochs) == len(alone) == 40
-    for part in ("train_loss", "val_loss"):
-        found, expected = ([epoch[part] for epoch in run] for run in (epochs, alone))
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    weights, expected = (
-        torch.load(site.path / run / "models" / "llr" / "best.ckpt", weights_only=True)["weights"]
-        for run in ("run", "alone")
-    )
-    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-5)
+    assert_alike(site, 40)
 
     site.wait_for(lambda: site.done("report"), "report")
     maps = [
@@ -209,6 +216,27 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
     shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml", "--follow")
     assert shown.count("done") == 4
     assert slurm.jobs() == []
+
+
+@pytest.mark.long
+def test_a_training_whose_walltime_ends_goes_on_in_the_next_job(site, slurm, monkeypatch):
+    epochs = 400
+    monkeypatch.chdir(site.path)
+    model = RUN["models"]["llr"] | {"epochs": epochs}
+    tree = RUN | {"models": {"llr": model}}
+    (site.path / "run.yaml").write_text(yaml.safe_dump(tree))
+    undisturbed = load("run.yaml", ["run_dir=alone", "cube.location=alone.zarr"])
+    for stage in (ingest, derive, split, train):
+        stage(undisturbed)
+    # SLURM tells the processes 30 seconds before the two minutes are over, or up to 60 earlier.
+    site.call(
+        "submit", "run.yaml", "--cluster", "cluster.yaml",
+        "--set", "cluster.pipeline.train.walltime_minutes=2",
+    )  # fmt: skip
+    site.wait_for(lambda: trained(site, slurm), "train", seconds=500)
+    assert site.log("train").count("stopped after step") >= 1
+    assert f"SLURM job {site.jobs()['train']} requeued" in site.log("train")
+    assert_alike(site, epochs)
 
 
 def test_an_experiment_is_shared_by_an_array_of_jobs(site, slurm):
@@ -238,6 +266,16 @@ def test_a_job_that_fails_ends_the_run_and_status_says_so(site, slurm):
     assert "exit status 3" in shown
     assert "no such module" in shown
     assert slurm.jobs() == []
+
+
+def test_a_job_that_is_cancelled_has_not_ended_well(site, slurm):
+    (site.path / "env.sh").write_text("touch began; sleep 120")
+    site.call("submit", "run.yaml", "--cluster", "cluster.yaml")
+    site.wait_for((site.path / "began").exists, "prepare")
+    slurm("scancel", site.jobs()["prepare"])
+    shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml", "--follow", expected=1)
+    assert "done" not in shown
+    assert "exit status 143" in shown or "cancelled" in shown
 
 
 def test_what_slurm_refuses_leaves_no_job_behind(site, slurm):
