@@ -17,10 +17,13 @@ class PictureChips(Config):
     """Folders of labelled pictures, e.g. the Bijie set."""
 
     kind: Literal["pictures"]
-    landslide: str = Field(description="glob of pictures with a landslide; $NAME of environment")
+    landslide: str = Field(
+        description="glob of pictures with a landslide, also an s3:// URL; $NAME of environment"
+    )
     other: str = Field(description="glob of pictures without")
     masks: str | None = Field(
-        None, description="folder of pictures of the same names, above 0 where a landslide is"
+        None,
+        description="folder or URL of pictures of the same names, above 0 where a landslide is",
     )
     pixel_m: float = Field(0.8, gt=0, description="pixel size of a picture of size_px")
     size_px: int = Field(224, ge=16, description="side that every picture is brought to")
@@ -30,7 +33,9 @@ class CroppedChips(Config):
     """Squares cut out of larger images with landslide masks, e.g. Landslide4Sense."""
 
     kind: Literal["crops"]
-    folder: str = Field(description="folder of images and masks; $NAME is taken from environment")
+    folder: str = Field(
+        description="folder or URL of images and masks; $NAME is taken from environment"
+    )
     pixel_m: float = Field(10.0, gt=0, description="pixel size of the images")
     size_px: int = Field(18, ge=8, description="side of a square")
     min_share: float = Field(
@@ -88,7 +93,11 @@ class ChipsConfig(Config):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="title of the pages")
     task: Literal["chips"]
-    run_dir: str = Field(description="local folder of models, cubes, maps, scores, pages")
+    run_dir: str = Field(description="local folder of models, scores, pages and GeoTIFFs of maps")
+    scenes_dir: str | None = Field(
+        None, min_length=1, description="folder or s3:// URL of the scenes' cubes and maps; null: "
+        "below run_dir"
+    )  # fmt: skip
     chips: ChipSource
     split: ChipSplit = ChipSplit()
     models: dict[str, ChipModelConfig] = Field(default_factory=chip_models)
@@ -157,6 +166,15 @@ class ChipsConfig(Config):
         """Side of a chip on the ground."""
         return self.chips.pixel_m * self.chips.size_px
 
+    @property
+    def _scenes_in_run(self) -> str:
+        return f"{self.run_dir.rstrip('/')}/scenes"
+
+    def scene_store(self, name: str) -> str:
+        """Folder or URL of a scene's Zarr groups: its cube and its maps."""
+        above = self._scenes_in_run if self.scenes_dir is None else self.scenes_dir.rstrip("/")
+        return f"{above}/{name}"
+
     def scene(self, name: str, reference: str | None) -> RunConfig:
         """The run that ingests and matches one scene.
 
@@ -164,12 +182,14 @@ class ChipsConfig(Config):
             name: Which.
             reference: File of the value counts that it is matched to; None: not matched.
         """
-        folder = f"{self.run_dir.rstrip('/')}/scenes/{name}"
         own: dict[str, Any] = {
             "name": name,
             "task": "chips",
-            "run_dir": folder,
-            "cube": {"location": f"{folder}/cube.zarr", "looking_distances_m": []},
+            "run_dir": f"{self._scenes_in_run}/{name}",
+            "cube": {
+                "location": f"{self.scene_store(name)}/cube.zarr",
+                "looking_distances_m": [],
+            },
             "cluster": None if self.cluster is None else self.cluster.model_dump(mode="json"),
         }
         if reference is not None and self.matching:

@@ -1,12 +1,13 @@
 """Labelled image chips: pictures in folders (Bijie), or squares cut out of images with masks."""
 
-import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ from landslide_dist.config.imagery import COLOURS
 from landslide_dist.errors import DataError
 from landslide_dist.kernels.histogram import count_values, num_values
 from landslide_dist.progress import console, track
-from landslide_dist.sources.chips import NUM_COLOURS
-from landslide_dist.sources.files import some
+from landslide_dist.sources.chips import NUM_COLOURS, ChipFile, files_matching
+from landslide_dist.sources.files import reason, some
 from landslide_dist.sources.landslide4sense import find_patches
+
+#: Pictures behind URLs that are fetched at a time: each waits for its server.
+NUM_FETCHED = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class LabelledChips:
     Attributes:
         images: ``(chip, 3, y, x)`` uint8 red, green, blue.
         labels: ``(chip,)`` uint8, 1 with a landslide.
-        names: What each is called: the file's path, and the corner of a square.
+        names: What each is called: the file's path or URL, and the corner of a square.
         masks: ``(chip, y, x)`` bool, where landslides are; None where that is not known.
     """
 
@@ -74,46 +78,54 @@ def _place(config: ChipSource) -> str:
 
 def _pictures(config: PictureChips) -> LabelledChips:
     found = [_files(pattern) for pattern in (config.landslide, config.other)]
-    if both := sorted(set(found[0]) & set(found[1])):
+    ours, others = ([file.path for file in files] for files in found)
+    if both := sorted(set(ours) & set(others)):
         raise DataError(f"{some(both)} is among the chips with and without landslides")
-    paths = [*found[0], *found[1]]
-    labels = np.repeat(np.array([1, 0], dtype=np.uint8), [len(files) for files in found])
-    images = _read_all(paths, partial(_colours, size_px=config.size_px), "reading chips")
+    files, paths = [*found[0], *found[1]], (*ours, *others)
+    labels = np.repeat(np.array([1, 0], dtype=np.uint8), [len(ours), len(others)])
+    images = _read_all(partial(_colours, size_px=config.size_px), "reading chips", files)
     masks = None
     if config.masks is not None:
-        masks = _read_all(paths, partial(_mask_of, config=config), "reading masks").astype(bool)
+        names = [os.path.join(config.masks, os.path.basename(path)) for path in paths]
+        of_chips = [ChipFile.of(name) for name in names]
+        read = partial(_mask_of, size_px=config.size_px)
+        masks = _read_all(read, "reading masks", files, of_chips)
         _check_masks(paths, labels, masks)
-    return LabelledChips(images, labels, tuple(paths), masks)
+    return LabelledChips(images, labels, paths, masks)
 
 
-def _files(pattern: str) -> list[str]:
-    files = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+def _files(pattern: str) -> list[ChipFile]:
+    files = files_matching(pattern)
     if not files:
-        raise DataError(f"no chips are found by {pattern!r}: it must match picture files")
+        listed = ", and the server must list them" if pattern.startswith("http") else ""
+        raise DataError(f"no chips are found by {pattern!r}: it must match picture files{listed}")
     return files
 
 
 def _read_all(
-    paths: Sequence[str], read: partial[NDArray[np.uint8]], label: str
-) -> NDArray[np.uint8]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    read: Callable[..., NDArray[Any]], label: str, *files: Sequence[ChipFile]
+) -> NDArray[Any]:
+    """What is read of each file, or of those that go together."""
+    is_remote = any(file.fs is not None for file in chain(*files))
+    with ThreadPoolExecutor(NUM_FETCHED if is_remote else os.cpu_count()) as pool:
         try:
-            return np.stack(list(track(pool.map(read, paths), label, total=len(paths))))
+            return np.stack(list(track(pool.map(read, *files), label, total=len(files[0]))))
         finally:
             # After an error only what is being read already is waited for.
             pool.shutdown(cancel_futures=True)
 
 
-def _colours(path: str, size_px: int) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.moveaxis(_picture(path, size_px, ("RGB", "RGBA")), -1, 0))
+def _colours(file: ChipFile, size_px: int) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.moveaxis(_picture(file, size_px, ("RGB", "RGBA")), -1, 0))
 
 
-def _picture(path: str, size_px: int, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+def _picture(file: ChipFile, size_px: int, modes: tuple[str, ...]) -> NDArray[np.uint8]:
+    content = file.to_read()
     try:
-        with Image.open(path) as image:
+        with Image.open(content) as image:
             if image.mode not in modes:
                 raise DataError(
-                    f"{path!r} is a picture of mode {image.mode}; it must be 8-bit "
+                    f"{file.path!r} is a picture of mode {image.mode}; it must be 8-bit "
                     f"{' or '.join(modes)}: keep masks and other pictures in another folder"
                 )
             colours = image.convert(modes[0])
@@ -122,16 +134,17 @@ def _picture(path: str, size_px: int, modes: tuple[str, ...]) -> NDArray[np.uint
                 colours = colours.resize((size_px, size_px), Image.Resampling.BILINEAR)
             return np.asarray(colours)
     except (OSError, SyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path!r} cannot be read as a picture: {reason}") from error
+        # Pillow knows no name of what was fetched.
+        why = reason(error).replace(repr(content), repr(file.path))
+        raise DataError(f"{file.path!r} cannot be read as a picture: {why}") from error
 
 
-def _mask_of(path: str, config: PictureChips) -> NDArray[np.uint8]:
-    assert config.masks is not None
-    mask = os.path.join(config.masks, os.path.basename(path))
-    if not os.path.isfile(mask):
-        raise DataError(f"chip {path!r} has no mask {mask!r}; chips.masks: null leaves masks out")
-    return (_picture(mask, config.size_px, ("L", "1")) >= 1).astype(np.uint8)
+def _mask_of(chip: ChipFile, mask: ChipFile, size_px: int) -> NDArray[np.bool_]:
+    if not mask.exists:
+        raise DataError(
+            f"chip {chip.path!r} has no mask {mask.path!r}; chips.masks: null leaves masks out"
+        )
+    return _picture(mask, size_px, ("L", "1")) >= 1
 
 
 def _check_masks(paths: Sequence[str], labels: NDArray[np.uint8], masks: NDArray[np.bool_]) -> None:

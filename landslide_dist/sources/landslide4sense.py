@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
 from landslide_dist.errors import ConfigError, DataError
-from landslide_dist.sources.chips import NUM_COLOURS, PNG_BY_ROWS
+from landslide_dist.sources.chips import NUM_COLOURS, PNG_BY_ROWS, ChipFile, files_below
 from landslide_dist.sources.files import gdal_errors, reason, some
 from landslide_dist.sources.netcdf import HDF5_LOCK
 
@@ -45,8 +45,8 @@ class Patch:
     """
 
     name: str
-    image: Path
-    mask: Path
+    image: ChipFile
+    mask: ChipFile
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Colours, shape (3, y, x), of HDF5 stretched band by band; and where landslides are.
@@ -58,8 +58,8 @@ class Patch:
         colours, mask = _colours(self.image), _mask(self.mask)
         if colours.shape[1:] != mask.shape:
             raise DataError(
-                f"{str(self.image)!r} has {colours.shape[1]} x {colours.shape[2]} px but "
-                f"{str(self.mask)!r} {mask.shape[0]} x {mask.shape[1]}"
+                f"{self.image.path!r} has {colours.shape[1]} x {colours.shape[2]} px but "
+                f"{self.mask.path!r} {mask.shape[0]} x {mask.shape[1]}"
             )
         return colours, mask
 
@@ -70,32 +70,37 @@ def find_patches(folder: str | Path) -> list[Patch]:
     Images are ``image_N.h5`` or ``.png``, masks ``mask_N`` or ``mask_for_image_N``, in one folder
     or in ``img`` and ``mask`` (``images`` and ``masks``) beside each other.
 
+    Args:
+        folder: Path, or URL that can be listed, e.g. ``s3://``.
+
     Raises:
-        DataError: There are none, two of one number, or one without the other.
+        DataError: There are none, two of one number, or one without the other, or the folder cannot
+            be reached.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise DataError(f"folder {str(folder)!r} does not exist")
-    found: dict[str, dict[tuple[Path, int], Path]] = {"image": {}, "mask": {}}
-    for path in sorted(root.rglob("*")):
-        if (match := _NAME.fullmatch(path.name)) and path.is_file():
-            of_kind = path.parent.name.lower() in _OF_KIND and path.parent != root
+    files = files_below(folder)
+    found: dict[str, dict[tuple[PurePosixPath, int], PurePosixPath]] = {"image": {}, "mask": {}}
+    for path in files:
+        if match := _NAME.fullmatch(path.name):
+            of_kind = path.parent.name.lower() in _OF_KIND
             place = path.parent.parent if of_kind else path.parent
-            key = (place.relative_to(root), int(match["number"]))
-            files = found[_KINDS[match["kind"].lower()]]
-            if key in files:
+            key = (place, int(match["number"]))
+            paths = found[_KINDS[match["kind"].lower()]]
+            if key in paths:
                 raise DataError(
-                    f"{str(files[key])!r} and {str(path)!r} have one number; leave one of them"
+                    f"{files[paths[key]].path!r} and {files[path].path!r} have one number; leave "
+                    "one of them"
                 )
-            files[key] = path
+            paths[key] = path
     _check_pairs(folder, found["image"], found["mask"])
     return [
-        Patch((place / image.stem).as_posix(), image, found["mask"][place, number])
+        Patch((place / image.stem).as_posix(), files[image], files[found["mask"][place, number]])
         for (place, number), image in sorted(found["image"].items())
     ]
 
 
-def _check_pairs(folder: str | Path, images: dict[Any, Path], masks: dict[Any, Path]) -> None:
+def _check_pairs(
+    folder: str | Path, images: dict[Any, PurePosixPath], masks: dict[Any, PurePosixPath]
+) -> None:
     if not images:
         raise DataError(f"no image_N.h5 or image_N.png below {str(folder)!r}")
     for missing, there, others in (("mask", images, masks), ("image", masks, images)):
@@ -103,64 +108,65 @@ def _check_pairs(folder: str | Path, images: dict[Any, Path], masks: dict[Any, P
             raise DataError(f"below {str(folder)!r} {alone} have no {missing} of the same number")
 
 
-def _names(paths: Iterable[Path]) -> str:
+def _names(paths: Iterable[PurePosixPath]) -> str:
     return some(path.name for path in paths)
 
 
-def _colours(path: Path) -> NDArray[np.uint8]:
-    if path.suffix.lower() == ".png":
-        return _picture(path)
-    values = _dataset(path, "img")
+def _colours(file: ChipFile) -> NDArray[np.uint8]:
+    if file.suffix == ".png":
+        return _picture(file)
+    values = _dataset(file, "img")
     if values.ndim != 3 or values.shape[2] != NUM_BANDS:
         raise DataError(
-            f"{str(path)!r}: img has shape {values.shape}; published are (rows, columns, "
+            f"{file.path!r}: img has shape {values.shape}; published are (rows, columns, "
             f"{NUM_BANDS})"
         )
     colours = np.moveaxis(values[..., RGB], 2, 0).astype(np.float64)
     if not np.isfinite(colours).all():
-        raise DataError(f"{str(path)!r}: img holds values that are not finite")
+        raise DataError(f"{file.path!r}: img holds values that are not finite")
     low, high = np.quantile(colours, STRETCH, axis=(1, 2), keepdims=True)
     # The values are rescaled ones without a unit: only their order within a patch is known.
     share = (colours - low) / np.maximum(high - low, np.finfo(np.float64).tiny)
     return np.asarray(np.rint(255 * np.clip(share, 0, 1)), np.uint8)
 
 
-def _mask(path: Path) -> NDArray[np.bool_]:
-    values = _picture(path)[0] if path.suffix.lower() == ".png" else _dataset(path, "mask")
+def _mask(file: ChipFile) -> NDArray[np.bool_]:
+    values = _picture(file)[0] if file.suffix == ".png" else _dataset(file, "mask")
     kinds = np.unique(values)
     if values.ndim != 2 or not set(kinds.tolist()) <= {0, 1} | {0, 255}:
         raise DataError(
-            f"{str(path)!r} is no mask: it has the values {some(kinds)}, not 0 and 1 or 255"
+            f"{file.path!r} is no mask: it has the values {some(kinds)}, not 0 and 1 or 255"
         )
     return np.asarray(values > 0)
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
+def _picture(file: ChipFile) -> NDArray[np.uint8]:
     """The colours of an 8-bit picture; one of greys has one."""
-    with gdal_errors(str(path)), rasterio.Env(**PNG_BY_ROWS), warnings.catch_warnings():
+    with gdal_errors(file.path), rasterio.Env(**PNG_BY_ROWS), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as picture:
+        with rasterio.open(file.path) as picture:
             if set(picture.dtypes) != {"uint8"} or picture.count == 2:
                 raise DataError(
-                    f"{str(path)!r} has {picture.count} bands of {picture.dtypes[0]}; pictures "
+                    f"{file.path!r} has {picture.count} bands of {picture.dtypes[0]}; pictures "
                     "must be 8-bit RGB, and masks that or grey"
                 )
             bands = list(range(1, min(picture.count, NUM_COLOURS) + 1))
             return np.asarray(picture.read(bands), np.uint8)
 
 
-def _dataset(path: Path, name: str) -> NDArray[Any]:
+def _dataset(file: ChipFile, name: str) -> NDArray[Any]:
     try:
         import h5py
     except ImportError as error:
         raise ConfigError(
-            f"{str(path)!r} is HDF5, which needs h5py: pip install 'landslide-dist[hdf5]'"
+            f"{file.path!r} is HDF5, which needs h5py: pip install 'landslide-dist[hdf5]'"
         ) from error
+    content = file.to_read()
     with HDF5_LOCK:
         try:
-            with h5py.File(path, "r") as file:
-                if name not in file:
-                    raise DataError(f"{str(path)!r} has no {name!r}; it has {some(file)}")
-                return np.asarray(file[name][...])
+            with h5py.File(content, "r") as hdf5:
+                if name not in hdf5:
+                    raise DataError(f"{file.path!r} has no {name!r}; it has {some(hdf5)}")
+                return np.asarray(hdf5[name][...])
         except (OSError, RuntimeError) as error:
-            raise DataError(f"{str(path)!r} cannot be read as HDF5: {reason(error)}") from error
+            raise DataError(f"{file.path!r} cannot be read as HDF5: {reason(error)}") from error

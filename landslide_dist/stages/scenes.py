@@ -109,12 +109,12 @@ class SceneMap:
 
     @property
     def location(self) -> str:
-        """Zarr group of the map."""
-        return RunPaths.of(self.run).prediction(self.model)
+        """Zarr group of the map, beside the scene's cube."""
+        return RunPaths(self.trainer.config.scene_store(self.run.name)).prediction(self.model)
 
     @property
     def cog(self) -> str:
-        """GeoTIFF of the map."""
+        """GeoTIFF of the map, in the local folder of the run wherever the map is."""
         return RunPaths.of(self.run).cog(self.model)
 
     @property

@@ -1,9 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import rasterio
 
 from landslide_dist.errors import DataError
-from landslide_dist.sources.chips import chip_counts
+from landslide_dist.sources.chips import chip_counts, files_below, files_matching
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the writer
@@ -82,6 +85,40 @@ def test_folders_without_pictures_and_broken_pictures_are_refused(tmp_path):
         chip_counts(tmp_path)
     with pytest.raises(DataError, match="3 bands, got the names red, green"):
         chip_counts(tmp_path, bands=("red", "green"))
+
+
+@pytest.fixture
+def http(tmp_path):
+    """A server that lists its folders."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([*command, "--directory", str(tmp_path)], **options) as server:
+        yield server.stdout.readline().partition("(")[2].partition("/)")[0]
+        server.terminate()
+
+
+def test_files_are_found_behind_urls_as_on_this_machine(tmp_path, http):
+    for name in ("a/x.png", "a-b/y.png", "a/deep/z.tif", "a/notes.txt", "a/._x.png"):
+        write(tmp_path / name, picture(0), "GTiff" if name.endswith("tif") else "PNG")
+    folders = (str(tmp_path), f"file://{tmp_path}", http)
+    for folder in folders:
+        assert [str(path) for path in files_below(folder)] == [
+            "a/._x.png", "a/deep/z.tif", "a/notes.txt", "a/x.png", "a-b/y.png",
+        ]  # fmt: skip
+        above = folder.removeprefix("file://")
+        for pattern, names in (
+            ("a*/*", ["a-b/y.png", "a/notes.txt", "a/x.png"]),
+            ("**/*.[pt]*", ["a-b/y.png", "a/deep/z.tif", "a/notes.txt", "a/x.png"]),
+            ("a/._*", ["a/._x.png"]),
+            ("b/*", []),
+        ):
+            found = [file.path for file in files_matching(f"{folder}/{pattern}")]
+            assert found == [f"{above}/{name}" for name in names]
+    counts = [list(chip_counts(f"{folder}/a").values()) for folder in folders]
+    np.testing.assert_array_equal(counts[1:], counts[:1] * 2)
+    with pytest.raises(DataError, match=r"'http://127.0.0.1:9/\*' cannot be reached: ") as caught:
+        files_matching("http://127.0.0.1:9/*")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.shared_data

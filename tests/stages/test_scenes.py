@@ -116,6 +116,25 @@ def test_shards_and_batches_do_not_matter(trained, tmp_path):
     )
 
 
+def test_cubes_and_maps_may_lie_apart_from_the_run(trained, tmp_path):
+    folder, _ = trained
+    predict_scenes(config(folder))
+    here = map_of(config(folder))
+    assert here.location == f"{folder}/run/scenes/here/predictions/cnn.zarr"
+    elsewhere = config(folder, scenes_dir=f"file://{tmp_path}/scenes/")
+    predict_scenes(elsewhere)
+    drawn = map_of(elsewhere)
+    assert drawn.location == f"file://{tmp_path}/scenes/here/predictions/cnn.zarr"
+    assert drawn.run.cube.location == f"file://{tmp_path}/scenes/here/cube.zarr"
+    # Where a person looks for it, wherever the map is.
+    assert drawn.cog == here.cog
+    assert drawn.map_hash == here.map_hash
+    xr.testing.assert_equal(xr.open_zarr(drawn.location).probability,
+                            xr.open_zarr(here.location).probability)  # fmt: skip
+    with pytest.raises(ValueError, match="scenes_dir"):
+        config(folder, scenes_dir="")
+
+
 def test_a_map_that_is_there_is_left_alone_and_one_of_other_chips_is_not(trained):
     folder, _ = trained
     given = config(folder)
