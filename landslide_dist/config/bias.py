@@ -14,11 +14,18 @@ class BiasRegion(Config):
     polygon: str | None = Field(
         None, description="vector file of the region, within the scene; null: the whole scene"
     )
+    layer: str | None = Field(None, description="layer of a polygon file with several")
     masked: dict[str, tuple[int, ...]] = Field(
         default_factory=dict,
         description="categorical variable of the scene -> codes, e.g. of water and settlements: "
         "blocks that are mostly of them are not counted",
     )
+
+    @model_validator(mode="after")
+    def _of_a_file(self) -> "BiasRegion":
+        if self.layer is not None and self.polygon is None:
+            raise ValueError(f"layer {self.layer!r} is of no file: give polygon")
+        return self
 
 
 class BiasConfig(Config):

@@ -10,5 +10,6 @@ divisions, whose :mod:`table` is the paper's. Of events, :mod:`events` holds wha
 polygons of maps, :mod:`inventory_match` sets two inventories against each other. Of image chips,
 :mod:`chips` scores and :mod:`chips_page` shows them, :mod:`embedding` says how far sensors lie
 apart, :mod:`pointing` and :mod:`grad_cam_figures` where classifiers look; :mod:`bias` compares what
-two regions report, :mod:`bias_page` is its page.
+two regions report, :mod:`bias_checked` what people see in its detections, :mod:`bias_page` is its
+page.
 """

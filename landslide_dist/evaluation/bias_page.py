@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from landslide_dist.config.bias import BiasConfig
+from landslide_dist.evaluation.bias_checked import Checked
 from landslide_dist.evaluation.bias_result import BiasResult, Factor, Interval
 from landslide_dist.evaluation.report import Picture, page
 from landslide_dist.evaluation.sections import TextTable
@@ -50,6 +51,7 @@ def render_bias(
     block_m: tuple[float, float],
     pictures: Mapping[str, Sequence[Picture]],
     config_yaml: str,
+    checked: Checked | None = None,
 ) -> str:
     """The page as HTML text without any outside resource.
 
@@ -61,6 +63,7 @@ def render_bias(
         block_m: Side of a block in each.
         pictures: ``curves``, ``blocks``, ``maps`` and ``histograms``.
         config_yaml: The whole configuration.
+        checked: What people found by eye; None: nothing is judged.
     """
     one, other = result.names
     sides = " and ".join(dict.fromkeys(f"{side:g}" for side in block_m))
@@ -87,6 +90,7 @@ def render_bias(
             (f"bias_detections_{region.name}", region.name, region.num_checked)
             for region in regions
         ],
+        checked=None if checked is None else _checked(result, checked),
         pictures=pictures,
         config=config_yaml,
     )
@@ -157,6 +161,33 @@ def _notes(factors: Sequence[Factor]) -> list[str]:
         if f.bootstrap_reason
     ]
     return list(dict.fromkeys(texts))
+
+
+def _checked(result: BiasResult, checked: Checked) -> dict[str, Any]:
+    """Precisions, and in words what they make of the factor."""
+    rows = [
+        [
+            judged.region,
+            f"{region.blocks[0]:,}",
+            *map(str, (judged.num_drawn, judged.num_judged, judged.num_right)),
+            _ratio(judged.precision),
+            interval(judged.interval),
+        ]
+        for judged, region in zip(checked.regions, result.regions, strict=True)
+    ]
+    blocks = f"blocks from {checked.threshold:g}"
+    headings = ("region", blocks, "drawn", "judged", "right", "precision", "exact interval")
+    known = [
+        f"{short(factor.factor)} ({interval(factor.interval)}) in the period {factor.period}"
+        for factor in checked.factors
+        if factor.factor is not None
+    ]
+    return {
+        "table": TextTable("Checked by eye", headings, rows),
+        "known": ", ".join(known),
+        "threshold": f"{checked.threshold:g}",
+        "reasons": checked.reasons,
+    }
 
 
 def _counted(result: BiasResult) -> TextTable:

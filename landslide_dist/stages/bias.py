@@ -13,6 +13,7 @@ from landslide_dist.config.load import to_yaml
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.bias import compare_reporting
 from landslide_dist.evaluation.bias_blocks import Blocks, Shown, blocks_figure, map_figure
+from landslide_dist.evaluation.bias_checked import Checked, check_detections
 from landslide_dist.evaluation.bias_figures import (
     counts_figure,
     histogram_figure,
@@ -47,26 +48,20 @@ def bias(config: ChipsConfig) -> None:
     """Compare the two regions of a run; trains and predicts nothing.
 
     Writes ``bias.json``, ``bias.csv``, ``bias.html`` and a sheet of detections of each region to
-    the run's folder.
+    the run's folder. What people have filled into these sheets corrects the factor.
 
     Args:
         config: The run.
 
     Raises:
-        ConfigError: The run does not say what to compare, its model is not trained, or a sheet of
-            other detections is filled in.
+        ConfigError: The run does not say what to compare, its model is not trained, or a sheet is
+            filled in for other detections or with what is neither yes nor no.
         DataError: A map is missing or of older settings, the catalog or a polygon cannot be used,
             or there is no bias factor at all.
     """
     trainer = ChipTrainer(config)
     settings, result, regions = compare_regions(trainer)
-    _write(trainer, settings, result, regions)
-    for factor in result.factors:
-        if factor.factor is not None:
-            console.print(
-                f"bias: {factor.period}, from {factor.threshold:g}: "
-                f"bias factor {short(factor.factor)} ({interval(factor.poisson)})"
-            )
+    _say(result, _write(trainer, settings, result, regions))
     console.print(f"bias: {Path(config.run_dir) / 'bias.html'}")
 
 
@@ -89,18 +84,27 @@ def compare_regions(trainer: ChipTrainer) -> tuple[BiasConfig, BiasResult, tuple
 
 def _write(
     trainer: ChipTrainer, settings: BiasConfig, result: BiasResult, regions: tuple[Placed, Placed]
-) -> None:
-    """Everything is made, and what could be refused is asked for, before anything is written."""
+) -> Checked | None:
+    """Everything is made, and what could be refused is asked for, before anything is written.
+
+    Returns:
+        What people found by eye; None where nothing is judged.
+    """
     config, folder = trainer.config, Path(trainer.config.run_dir)
     random = np.random.Generator(np.random.Philox(settings.seed))
     sheets = [draw_sheet(placed, settings.thresholds[0], random, folder) for placed in regions]
     kept = [sheet.path for sheet in sheets if sheet.is_kept]
+    checked = check_detections(result, (sheets[0].judgements(), sheets[1].judgements()))
     surveys = {placed.settings.scene: survey(placed.map) for placed in regions}
     pictures = _pictures(trainer, result, regions, surveys, random)
     texts = [_text(placed, len(sheet.ids)) for placed, sheet in zip(regions, sheets, strict=True)]
     sides = (regions[0].map.grid.pixel_m, regions[1].map.grid.pixel_m)
-    html = render_bias(config.name, result, settings, texts, sides, pictures, to_yaml(config))
+    html = render_bias(
+        config.name, result, settings, texts, sides, pictures, to_yaml(config), checked
+    )
     plain = {"model": settings.model, **result.to_dict(), "made_of": _made_of(settings, regions)}
+    if checked is not None:
+        plain["checked"] = checked.to_dict()
     for placed, sheet in zip(regions, sheets, strict=True):
         sheet.write(surveys[placed.settings.scene], placed)
     for path in kept:
@@ -108,6 +112,42 @@ def _write(
     write_whole(folder / "bias.csv", result.to_csv())
     write_whole(folder / "bias.json", json.dumps(plain, indent=1, allow_nan=False))
     write_whole(folder / "bias.html", html)
+    return checked
+
+
+def _say(result: BiasResult, checked: Checked | None) -> None:
+    """A line for every factor, and what was found by eye."""
+    by_eye = _by_eye(checked)
+    for factor in result.factors:
+        if factor.factor is not None:
+            console.print(
+                f"bias: {factor.period}, from {factor.threshold:g}: "
+                f"bias factor {short(factor.factor)} ({interval(factor.poisson)})"
+                + by_eye.get((factor.period, factor.threshold), "")
+            )
+    if checked is None:
+        return
+    for region in checked.regions:
+        if region.precision is not None:
+            console.print(
+                f"bias: {region.region}, checked by eye: {region.num_right} of "
+                f"{region.num_judged} right, precision {short(region.precision)} "
+                f"({interval(region.interval)})"
+            )
+    for reason in checked.reasons:
+        console.print(f"bias: there is no bias factor checked by eye: {reason}")
+
+
+def _by_eye(checked: Checked | None) -> dict[tuple[str, float], str]:
+    """Period and threshold -> what the eye makes of the factor, where it makes one."""
+    if checked is None:
+        return {}
+    return {
+        (found.period, checked.threshold): f", checked by eye {short(found.factor)} "
+        f"({interval(found.interval)})"
+        for found in checked.factors
+        if found.factor is not None
+    }
 
 
 def _pictures(
@@ -195,8 +235,11 @@ def _text(placed: Placed, num_checked: int) -> RegionText:
         f"blocks of which more than half is {name} {', '.join(map(str, codes))}"
         for name, codes in placed.settings.masked.items()
     )
+    polygon, layer = placed.settings.polygon, placed.settings.layer
+    if layer is not None:
+        polygon = f"{polygon}, layer {layer}"
     return RegionText(
-        placed.name, placed.settings.scene, day, placed.outline.bounds, placed.settings.polygon,
+        placed.name, placed.settings.scene, day, placed.outline.bounds, polygon,
         placed.outside_share, masked, num_checked,
     )  # fmt: skip
 
@@ -214,6 +257,7 @@ def _made_of(settings: BiasConfig, regions: tuple[Placed, Placed]) -> dict[str, 
                 "map_hash": placed.map.map_hash,
                 "block_m": placed.map.grid.pixel_m,
                 "polygon": describe(placed.settings.polygon) if placed.settings.polygon else None,
+                **({"layer": placed.settings.layer} if placed.settings.layer else {}),
                 "outside_share": placed.outside_share,
                 "bounds_deg": list(placed.outline.bounds),
                 "masked": {name: list(codes) for name, codes in placed.settings.masked.items()},

@@ -78,7 +78,7 @@ def place_region(
     settings = bias.regions[name]
     drawn = find_map(trainer, settings.scene, bias.model)
     cells = drawn.grid
-    inside, outline, outside_share = _area(settings.polygon, cells)
+    inside, outline, outside_share = _area(settings, cells)
     masked = masked_cells(drawn.run.cube.location, cells, drawn.block_px, settings.masked)
     area = _in_degrees(outline, cells.crs)
     records = {
@@ -169,7 +169,7 @@ def rows_at_once(block_px: int) -> int:
 
 
 def _area(
-    polygon: str | None, cells: Grid
+    settings: BiasRegion, cells: Grid
 ) -> tuple[NDArray[np.bool_], shapely.Polygon | shapely.MultiPolygon, float]:
     """Blocks whose centre lies in the region, its area in the CRS of the blocks, what is outside.
 
@@ -177,16 +177,17 @@ def _area(
         DataError: The file has no polygons, they do not meet the scene or hold no block.
     """
     scene = shapely.box(*cells.bounds)
-    if polygon is None:
+    if settings.polygon is None:
         return np.ones(cells.shape, dtype=bool), scene, 0.0
-    areas = open_areas(VectorSource(kind="vector", path=polygon), _REGION, cells)
+    source = VectorSource(kind="vector", path=settings.polygon, layer=settings.layer)
+    areas = open_areas(source, _REGION, cells)
     whole = shapely.union_all(load(areas.query, cells).geometries)
     inside = areas.read(Window(0, 0, *cells.shape)) == 1
     parts = shapely.get_parts(shapely.intersection(whole, scene))
     outline = shapely.union_all([p for p in parts if p.geom_type == "Polygon"])
     if not inside.any():
         raise DataError(
-            f"the polygon {polygon!r} holds the centre of none of the scene's blocks of "
+            f"the polygon {settings.polygon!r} holds the centre of none of the scene's blocks of "
             f"{cells.pixel_m:g} m; give a larger one, or one within the scene"
         )
     return inside, outline, 1 - float(outline.area / whole.area)

@@ -20,6 +20,12 @@ NUM_DRAWN = 50
 #: What people fill in.
 JUDGED = ("landslide", "remark")
 HEADINGS = ("block", "longitude", "latitude", "probability", *JUDGED)
+#: What people may write of a landslide, in any case; what they leave blank is not judged either.
+ANSWERS: dict[str, bool | None] = {
+    **dict.fromkeys(("yes", "y", "1", "true"), True),
+    **dict.fromkeys(("no", "n", "0", "false"), False),
+    **dict.fromkeys(("?", ""), None),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +67,47 @@ class Sheet:
         Raises:
             ConfigError: They have, but of other blocks.
         """
+        return self._filled_in() is not None
+
+    def judgements(self) -> list[bool | None]:
+        """What people saw in each block: whether it shows a landslide; None: not judged.
+
+        Raises:
+            ConfigError: The table was filled in for other blocks, or with something else.
+        """
+        rows = self._filled_in()
+        return [None] * len(self.ids) if rows is None else [self._answer(row) for row in rows]
+
+    def _filled_in(self) -> list[dict[str, str]] | None:
+        """The table as people left it; None where they have not begun.
+
+        Raises:
+            ConfigError: They have, but of other blocks.
+        """
         if not self.path.exists():
-            return False
+            return None
         text = self.path.read_bytes().decode("utf-8-sig", errors="replace")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        is_ours = bool(rows) and set(HEADINGS) <= rows[0].keys()
-        if is_ours and not any((row[name] or "").strip() for row in rows for name in JUDGED):
-            return False
+        reader = csv.DictReader(io.StringIO(text))
+        rows = [{name: (row.get(name) or "").strip() for name in HEADINGS} for row in reader]
+        is_ours = bool(rows) and set(HEADINGS) <= set(reader.fieldnames or ())
+        if is_ours and not any(row[name] for row in rows for name in JUDGED):
+            return None
         # Blocks may have been sorted, and probabilities rounded.
         if is_ours and sorted(row["block"] for row in rows) == sorted(self.ids):
-            return True
+            return rows
         raise ConfigError(
             f"{str(self.path)!r} was filled in, and not for the blocks that are drawn now: move it "
             "to another name and run bias again"
         )
+
+    def _answer(self, row: dict[str, str]) -> bool | None:
+        written = row["landslide"]
+        if written.lower() not in ANSWERS:
+            raise ConfigError(
+                f"{str(self.path)!r}, block {row['block']}: landslide is {written!r}; give yes or "
+                "no, or ? where it cannot be told"
+            )
+        return ANSWERS[written.lower()]
 
     def write(self, survey: Survey, placed: Placed) -> None:
         """Write the table, unless it is filled in already, and the picture."""

@@ -1,6 +1,5 @@
 """``doctor``: input files by their headers, and cubes that are there already."""
 
-import glob
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -34,6 +33,7 @@ from landslide_dist.config.sources import (
 from landslide_dist.config.split import SplitRegions
 from landslide_dist.errors import DataError
 from landslide_dist.sources.band import GdalBand
+from landslide_dist.sources.chips import files_matching, pictures
 from landslide_dist.sources.files import reason, some
 from landslide_dist.sources.raster import open_band
 from landslide_dist.stages.doctor_check import Check, guarded, ok
@@ -101,8 +101,8 @@ def _look_at(part: BaseModel) -> Callable[[], str] | None:
         case VectorSource() | SplitRegions() | RegionsConfig():
             return lambda: _vector(part.path, part.layer)
         case BiasRegion() if part.polygon is not None:
-            polygon = part.polygon
-            return lambda: _vector(polygon, None)
+            polygon, layer = part.polygon, part.layer
+            return lambda: _vector(polygon, layer)
         case PointsSource():
             return lambda: _points(part)
         case BiasConfig():
@@ -120,7 +120,7 @@ def _look_at(part: BaseModel) -> Callable[[], str] | None:
         case CroppedChips():
             return lambda: _crops(part.folder)
         case ChipsReference():
-            return lambda: _there(part.folder)
+            return lambda: f"{part.folder}, {len(pictures(part.folder))} pictures"
         case TableReference():
             return lambda: "; ".join(
                 _there(path)
@@ -213,15 +213,15 @@ def _stack(path: str) -> str:
 
 
 def _pictures(pattern: str) -> str:
-    paths = sorted(glob.glob(pattern, recursive=True))
-    if not paths:
+    files = files_matching(pattern)
+    if not files:
         raise DataError(f"no picture matches {pattern!r}; correct the pattern")
 
-    def size(path: str) -> tuple[int, int]:
-        with Image.open(path) as picture:
+    def size(_: str) -> tuple[int, int]:
+        with Image.open(files[0].to_read()) as picture:
             return picture.size
 
-    return f"{len(paths)} of {pattern}, the first {_opened(paths[0], size)}"
+    return f"{len(files)} of {pattern}, the first {_opened(files[0].path, size)}"
 
 
 def _crops(folder: str) -> str:

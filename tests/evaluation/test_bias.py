@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from landslide_dist.config.bias import BiasConfig
 from landslide_dist.errors import DataError
-from landslide_dist.evaluation.bias import Region, compare_reporting
+from landslide_dist.evaluation.bias import compare_reporting
 from landslide_dist.evaluation.bias_blocks import (
     Blocks,
     Shown,
@@ -24,43 +23,11 @@ from landslide_dist.evaluation.bias_blocks import (
     shown_probability,
 )
 from landslide_dist.evaluation.bias_figures import counts_figure, histogram_figure, ratio_figure
-from landslide_dist.evaluation.bias_page import RegionText, interval, render_bias
+from landslide_dist.evaluation.bias_page import interval, render_bias
 from landslide_dist.evaluation.report import Picture
 from landslide_dist.kernels.bias import bootstrap_interval, poisson_interval
 
-PERIODS = {"all": ("2007-01-01", "2019-12-31"), "early": ("2007-01-01", "2009-12-31")}
-
-
-def config(**changes):
-    plain = {
-        "catalog": "catalog.csv",
-        "model": "cnn",
-        "regions": {"rwenzori": {"scene": "a"}, "oregon": {"scene": "b"}},
-        "periods": PERIODS,
-        "thresholds": (0.5, 0.9, 0.99),
-        "draws": 200,
-        "block_cells": 5,
-    }
-    return BiasConfig.model_validate(plain | changes)
-
-
-def region(name, recorded, seed=0, share=0.2, shape=(30, 40)):
-    """A region of which the first columns are outside, then some masked, and one cell unclear."""
-    random = np.random.default_rng(seed)
-    probability = (random.random(shape) ** (1 / share - 1)).astype(np.float32)
-    probability[3, 20] = np.nan
-    inside = np.ones(shape, dtype=bool)
-    inside[:, :4] = False
-    masked = np.zeros(shape, dtype=bool)
-    masked[:, :6] = True
-    return Region(name, probability, inside, masked, dict(zip(PERIODS, recorded, strict=True)))
-
-
-def pair(recorded=((38, 5), (189, 60)), shares=(0.3, 0.2)):
-    return (
-        region("rwenzori", recorded[0], 1, shares[0]),
-        region("oregon", recorded[1], 2, shares[1]),
-    )
+from .bias_regions import PERIODS, TEXTS, config, pair
 
 
 def test_blocks_of_a_region_add_up():
@@ -204,14 +171,9 @@ def test_probabilities_near_the_ends_are_not_rounded_to_them():
 
 
 def test_the_page_is_whole_and_says_what_it_cannot_know(partly):
-    texts = [
-        RegionText("rwenzori", "a", "2019-01-28", (29.6, 0.1, 30.2, 0.7), None, 0.0, "", 50),
-        RegionText("oregon", "b", "2019-03-17", (-123.5, 43.9, -122.1, 44.9), "or.gpkg", 0.123,
-                   "blocks of which more than half is land_cover 5", 12),
-    ]  # fmt: skip
     picture = Picture("a picture", "what it shows", counts_figure(partly))
     pictures = {kind: [picture] for kind in ("curves", "blocks", "maps", "histograms")}
-    html = render_bias("run", partly, config(), texts, (180, 180), pictures, "name: run")
+    html = render_bias("run", partly, config(), TEXTS, (180, 180), pictures, "name: run")
     HTMLParser().feed(html)
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", html)
     assert html.count("data:image/webp;base64,") == 4

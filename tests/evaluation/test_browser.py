@@ -8,11 +8,17 @@ import subprocess
 import pytest
 
 from landslide_dist.config.evaluate import EvaluateConfig
+from landslide_dist.evaluation.bias import compare_reporting
+from landslide_dist.evaluation.bias_checked import check_detections
+from landslide_dist.evaluation.bias_figures import counts_figure, ratio_figure
+from landslide_dist.evaluation.bias_page import render_bias
 from landslide_dist.evaluation.metrics import to_metrics
-from landslide_dist.evaluation.report import render_report
+from landslide_dist.evaluation.report import Picture, render_report
 from landslide_dist.evaluation.runs_page import Run, render_runs
 from landslide_dist.evaluation.score import score_predictions
 from landslide_dist.patches.audit import Sight, SplitAudit
+
+from .bias_regions import TEXTS, config, pair
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -32,6 +38,7 @@ addEventListener("load", () => {
   document.body.dataset.probe = JSON.stringify({
     scroll: document.documentElement.scrollWidth, inner: innerWidth, wide, empty,
     images: document.images.length,
+    headings: [...document.querySelectorAll("h2, h3.over")].map(e => e.textContent),
   });
 });
 </script>
@@ -109,3 +116,21 @@ def test_a_page_fits_its_reader_without_an_error(tmp_path, pages, name):
         assert found["empty"] == 0
         assert found["images"] >= 4
         assert shot.stat().st_size > 50_000
+
+
+def test_the_page_of_two_regions_that_were_checked_by_eye_fits_a_phone(tmp_path):
+    result = compare_reporting(pair(), config())
+    checked = check_detections(result, ([True] * 30 + [False] * 20, [True, False, None]))
+    curves = [Picture("counts", "", counts_figure(result)), Picture("", "", ratio_figure(result))]
+    pictures = dict.fromkeys(("curves", "blocks", "maps", "histograms"), curves)
+    page = render_bias(
+        "run", result, config(), TEXTS, (180, 180), pictures, "a: " + "x" * 300, checked
+    )
+    found, console, _ = look(tmp_path, page, 390)
+    assert console == []
+    assert found["inner"] == 390
+    assert found["scroll"] <= 390
+    assert found["wide"] == []
+    assert found["empty"] == 0
+    assert found["images"] == 8
+    assert "Checked by eye" in found["headings"]

@@ -10,14 +10,20 @@ import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
+from pydantic import ValidationError
+from scipy import stats
 
+from landslide_dist.config.bias import BiasRegion
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.load import load_chips
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.progress import console
 from landslide_dist.stages.bias import bias, compare_regions
 from landslide_dist.stages.bias_region import _in_degrees, find_map
+from landslide_dist.stages.bias_sheet import draw_sheet
 from landslide_dist.stages.chips import ChipTrainer, train_chips
+from landslide_dist.stages.doctor_inputs import inputs
+from landslide_dist.stages.doctor_needs import Needs
 from landslide_dist.stages.scenes import predict_scenes
 
 from ..chip_files import scene, settings, write_chips, write_scene
@@ -132,7 +138,10 @@ def test_from_maps_and_a_catalog_to_all_files(folder, printed):
     assert len(rows) == 4
     page = (folder / "run" / "bias.html").read_text()
     assert page.count("data:image/webp;base64,") == 8
+    assert "Checked by eye" not in page
+    assert "checked" not in found
     assert "bias: late, from 0.5: bias factor" in printed
+    assert "by eye" not in printed
     assert "bias.html" in printed
     sheet = rows_of(folder / "run" / "bias_detections_north.csv")
     assert len(sheet) == min(50, north["blocks"][0])
@@ -156,7 +165,7 @@ def test_the_same_run_writes_the_same_files_but_what_is_filled_in(folder, printe
     names = [f"bias{end}" for end in (".json", ".csv", ".html", "_detections_south.png")]
     before = [(run / name).read_bytes() for name in names]
     path = run / "bias_detections_north.csv"
-    filled = path.read_text().replace(",,\n", ",1,a road\n", 1)
+    filled = path.read_text().replace(",,\n", ",?,a road\n", 1)
     path.write_text(filled)
     with console.capture() as said:
         bias(load_chips(folder / "chips.yaml"))
@@ -222,6 +231,114 @@ def test_a_polygon_of_no_use_is_named(folder, tmp_path, outlines, message):
     gpd.GeoSeries(outlines, crs=32610).to_file(path)
     with pytest.raises(DataError, match=message):
         bias(with_region(folder, polygon=str(path)))
+
+
+@pytest.fixture
+def sheets(folder):
+    """Region -> its sheet as the run draws it, not filled in; none is left behind."""
+    given = config(folder)
+    _, regions = compared(given)
+    random = np.random.Generator(np.random.Philox(given.bias.seed))
+    found = {}
+    for placed in regions:
+        sheet = draw_sheet(placed, given.bias.thresholds[0], random, folder / "run")
+        sheet.path.write_text(sheet.table)
+        found[placed.name] = sheet.path
+    yield found
+    for path in found.values():
+        path.unlink()
+
+
+def fill_in(path, answers, remark=""):
+    rows = rows_of(path)
+    assert len(rows) == 50
+    for row, answer in zip(rows, answers, strict=True):
+        row |= {"landslide": answer, "remark": remark}
+    # As spreadsheets write it: with a mark at the start and other ends of lines.
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.slow
+def test_what_people_fill_in_corrects_the_factor_of_the_lowest_threshold(folder, sheets):
+    yes, no = ["yes", "Y", "1", "TRUE", " Yes "] * 6, ["no", "N", "0", "False", "NO"] * 2
+    fill_in(sheets["north"], yes + no + ["?", ""] * 5)
+    fill_in(sheets["south"], ["yes"] * 20 + ["no"] * 30)
+    filled = [path.read_bytes() for path in sheets.values()]
+    with console.capture() as said:
+        bias(config(folder))
+    assert [path.read_bytes() for path in sheets.values()] == filled
+    found = result(folder)
+    north, south = found["checked"]["regions"]
+    assert (north["num_drawn"], north["num_judged"], north["num_right"]) == (50, 40, 30)
+    assert (south["num_drawn"], south["num_judged"], south["num_right"]) == (50, 50, 20)
+    exact = stats.binomtest(30, 40).proportion_ci(0.95, "exact")
+    assert north["interval"] == pytest.approx([exact.low, exact.high])
+    for period, checked in zip(("all", "late"), found["checked"]["factors"], strict=True):
+        plain = next(f for f in found["factors"] if f["period"] == period)
+        assert plain["threshold"] == found["checked"]["threshold"] == 0.3
+        assert checked["period"] == period
+        assert checked["factor"] == pytest.approx(plain["factor"] * 0.75 / 0.4)
+        low, high = checked["interval"]
+        assert low < checked["factor"] < high
+        assert high / low > plain["poisson"][1] / plain["poisson"][0]
+        line = f"checked by eye {checked['factor']:.3g} ({low:.3g} to {high:.3g})"
+        # Captured lines are as wide as a terminal.
+        assert line in " ".join(said.get().split())
+    assert said.get().count("checked by eye") == 4
+    assert "north, checked by eye: 30 of 40 right, precision 0.75 (" in said.get()
+    assert "Checked by eye" in (folder / "run" / "bias.html").read_text()
+    numbers, _ = compared(config(folder))
+    assert (folder / "run" / "bias.csv").read_text() == numbers.to_csv()
+
+
+@pytest.mark.slow
+def test_one_region_alone_that_is_judged_has_a_precision_but_no_factor(folder, sheets):
+    fill_in(sheets["north"], ["yes"] * 10 + ["no"] * 10 + [""] * 30)
+    fill_in(sheets["south"], [""] * 50, "a road?")
+    with console.capture() as said:
+        bias(config(folder))
+    north, south = result(folder)["checked"]["regions"]
+    assert (north["num_judged"], north["precision"]) == (20, 0.5)
+    assert (south["num_drawn"], south["num_judged"], south["precision"]) == (50, 0, None)
+    reason = "no detection of south is judged"
+    assert {f["reason"] for f in result(folder)["checked"]["factors"]} == {reason}
+    assert said.get().count(f"bias: there is no bias factor checked by eye: {reason}") == 1
+    assert reason in (folder / "run" / "bias.html").read_text()
+    assert "a road?" in sheets["south"].read_text()
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_named(folder, sheets):
+    block = rows_of(sheets["south"])[30]["block"]
+    fill_in(sheets["south"], ["yes"] * 30 + ["perhaps"] + ["no"] * 19)
+    names = [folder / "run" / f"bias{end}" for end in (".json", ".csv", ".html")]
+    before = [name.read_bytes() if name.exists() else None for name in names]
+    with pytest.raises(ConfigError) as refused:
+        bias(config(folder))
+    line = str(refused.value)
+    assert "\n" not in line
+    assert str(sheets["south"]) in line
+    assert f"block {block}: landslide is 'perhaps'; give yes or no" in line
+    assert [name.read_bytes() if name.exists() else None for name in names] == before
+
+
+def test_the_layer_of_a_polygon_file_is_chosen(folder, tmp_path):
+    path = tmp_path / "regions.gpkg"
+    for layer, blocks in (("wide", 9), ("narrow", 8)):
+        area = shapely.box(500_000, 4_898_200, 500_000 + blocks * 180, 4_900_000)
+        gpd.GeoSeries([area], crs=32610).to_file(path, layer=layer)
+    found, _ = compared(with_region(folder, polygon=str(path), layer="narrow"))
+    assert found.regions[1].num_blocks == 8 * 10
+    with pytest.raises(DataError, match="layer"):
+        compared(with_region(folder, polygon=str(path)))
+    for layer, status in (("wide", "ok"), ("none", "fail")):
+        given = with_region(folder, polygon=str(path), layer=layer)
+        checks = {check.name: check for check in inputs(Needs.of(given))}
+        assert checks["input bias.regions.south"].status == status
+    with pytest.raises(ValidationError, match="layer 'wide' is of no file: give polygon"):
+        BiasRegion(scene="other", layer="wide")
 
 
 def test_what_cannot_be_compared_is_named(folder):
