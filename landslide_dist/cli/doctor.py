@@ -26,7 +26,7 @@ def doctor(
     if config is None and (set_ or cluster):
         raise ConfigError("--set and --cluster change a run: give its CONFIG as well")
     run_config = None if config is None else load_any(config, set_ or (), cluster)
-    from landslide_dist.stages.doctor import doctor as stage
+    from landslide_dist.stages.doctor.examine import doctor as stage
 
     if not stage(run_config, json_):
         raise typer.Exit(1)

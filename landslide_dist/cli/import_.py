@@ -52,6 +52,6 @@ def landslide4sense(
 
     Patches have one date: event mapping, which compares two, cannot be trained on them.
     """
-    from landslide_dist.stages.import_chips import import_landslide4sense
+    from landslide_dist.stages.chips.importing import import_landslide4sense
 
     import_landslide4sense(folder, out, chip_px, min_share)

@@ -57,7 +57,7 @@ def train(
     """Train the models."""
     run_config = load_of_any_kind(config, set_, None, print_config)
     if isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.chips import train_chips
+        from landslide_dist.stages.chips.train import train_chips
 
         train_chips(run_config, model)
         return
@@ -78,7 +78,7 @@ def predict(
     """Map the whole region, or the scenes, with each model, to Zarr and GeoTIFF."""
     run_config = load_of_any_kind(config, set_, cluster, print_config)
     if isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.scenes import predict_scenes
+        from landslide_dist.stages.chips.scenes import predict_scenes
 
         predict_scenes(run_config, model)
         return

@@ -26,7 +26,7 @@ def evaluate(
     """Score the maps, or the classified chips, and write metrics.json."""
     run_config = load_of_any_kind(config, set_, cluster, print_config)
     if isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.chips_evaluate import evaluate_chips
+        from landslide_dist.stages.chips.evaluate import evaluate_chips
 
         evaluate_chips(run_config)
         return
@@ -52,7 +52,7 @@ def report(
     """Write the self-contained report.html; of several runs, comparison.html."""
     found = [load_of_any_kind(config, set_, cluster, print_config) for config in configs]
     if len(found) == 1 and isinstance(found[0], ChipsConfig):
-        from landslide_dist.stages.chips_report import report_chips
+        from landslide_dist.stages.chips.report import report_chips
 
         report_chips(found[0], output=output)
         return
@@ -145,7 +145,7 @@ def explain(
 
     bounds = numbers("--window", window, 4)
     if isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.explain_chips import explain_chips
+        from landslide_dist.stages.chips.explain import explain_chips
 
         explain_chips(run_config, [model], scene, bounds, samples)
         return

@@ -31,7 +31,7 @@ def run(
     """All stages, skipping what is up to date."""
     run_config = load_of_any_kind(config, set_, cluster, print_config)
     if isinstance(run_config, ChipsConfig):
-        from landslide_dist.stages.run_chips import run_chips
+        from landslide_dist.stages.chips.run import run_chips
 
         run_chips(run_config)
         return
@@ -67,6 +67,6 @@ def map_event(
 ) -> None:
     """Map a new event by a trained model: map, inventory and page; needs no labels."""
     run_config = load_config(config, set_, cluster, print_config)
-    from landslide_dist.stages.map_event import map_event as stage
+    from landslide_dist.stages.events.map_event import map_event as stage
 
     stage(run_config, str(checkpoint), overwrite)

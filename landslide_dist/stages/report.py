@@ -12,7 +12,7 @@ from landslide_dist.evaluation.score import ModelScores
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.evaluate import score
-from landslide_dist.stages.events_maps import stored, tested_map
+from landslide_dist.stages.events.maps import stored, tested_map
 from landslide_dist.stages.split import audit_of
 from landslide_dist.whole_file import write_whole
 

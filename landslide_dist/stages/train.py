@@ -70,7 +70,7 @@ def chosen_models(names: Iterable[str], only: Sequence[str] | None) -> list[str]
 def trainer_of(context: RunContext, quiet: bool = False) -> "ModelTrainer":
     """The trainer of a run's task."""
     if context.config.task == "event_mapping":
-        from landslide_dist.stages.train_events import EventTrainer
+        from landslide_dist.stages.events.train import EventTrainer
 
         return EventTrainer(context, quiet, (context,))
     return ModelTrainer(context, quiet)

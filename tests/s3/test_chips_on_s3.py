@@ -16,12 +16,12 @@ from landslide_dist.config.load import load_chips
 from landslide_dist.errors import DataError, StoreError
 from landslide_dist.sources.chips import chip_counts, files_below
 from landslide_dist.sources.labelled_chips import open_chips
-from landslide_dist.stages.bias_region import find_map
-from landslide_dist.stages.chips import ChipTrainer, train_chips
-from landslide_dist.stages.chips_evaluate import evaluate_chips
-from landslide_dist.stages.doctor_needs import Needs
-from landslide_dist.stages.explain_chips import explain_chips
-from landslide_dist.stages.scenes import predict_scenes
+from landslide_dist.stages.bias.region import find_map
+from landslide_dist.stages.chips.evaluate import evaluate_chips
+from landslide_dist.stages.chips.explain import explain_chips
+from landslide_dist.stages.chips.scenes import predict_scenes
+from landslide_dist.stages.chips.train import ChipTrainer, train_chips
+from landslide_dist.stages.doctor.needs import Needs
 from landslide_dist.store.location import filesystem
 
 from ..chip_files import scene, settings, write_chips, write_scene

@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from landslide_dist.config.load import validate
-from landslide_dist.stages.doctor import doctor
+from landslide_dist.stages.doctor.examine import doctor
 from landslide_dist.store.location import filesystem
 
 pytestmark = pytest.mark.s3

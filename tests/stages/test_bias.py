@@ -18,13 +18,13 @@ from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.load import load_chips
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.progress import console
-from landslide_dist.stages.bias import bias, compare_regions
-from landslide_dist.stages.bias_region import _in_degrees, find_map
-from landslide_dist.stages.bias_sheet import draw_sheet
-from landslide_dist.stages.chips import ChipTrainer, train_chips
-from landslide_dist.stages.doctor_inputs import inputs
-from landslide_dist.stages.doctor_needs import Needs
-from landslide_dist.stages.scenes import predict_scenes
+from landslide_dist.stages.bias.compare import bias, compare_regions
+from landslide_dist.stages.bias.region import _in_degrees, find_map
+from landslide_dist.stages.bias.sheet import draw_sheet
+from landslide_dist.stages.chips.scenes import predict_scenes
+from landslide_dist.stages.chips.train import ChipTrainer, train_chips
+from landslide_dist.stages.doctor.inputs import inputs
+from landslide_dist.stages.doctor.needs import Needs
 
 from ..chip_files import scene, settings, write_chips, write_scene
 from .conftest import CommandLine, command_line_environment

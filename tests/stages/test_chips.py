@@ -12,7 +12,7 @@ from landslide_dist.config.load import load_any, load_chips
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.chips import ChipScores, Summary
 from landslide_dist.inference.chips import classify
-from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.chips.train import ChipTrainer
 
 from ..chip_files import settings, write_chips
 

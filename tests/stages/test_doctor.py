@@ -15,9 +15,9 @@ import yaml
 from distributed import LocalCluster
 
 from landslide_dist.config.load import load, load_any
-from landslide_dist.stages.doctor import doctor as stage
-from landslide_dist.stages.doctor_check import guarded
-from landslide_dist.stages.doctor_machine import Limits, cores, open_files
+from landslide_dist.stages.doctor.check import guarded
+from landslide_dist.stages.doctor.examine import doctor as stage
+from landslide_dist.stages.doctor.machine import Limits, cores, open_files
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.store.lock import Holder, hold
 from landslide_dist.store.lock_file import open_lock_file

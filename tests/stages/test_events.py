@@ -16,14 +16,14 @@ from landslide_dist.patches.pair import find_pairs
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.evaluate import evaluate
-from landslide_dist.stages.events import experiment_on_events
+from landslide_dist.stages.events.experiment import experiment_on_events
+from landslide_dist.stages.events.map_event import map_event
+from landslide_dist.stages.events.train import EventTrainer
 from landslide_dist.stages.ingest import ingest
-from landslide_dist.stages.map_event import map_event
 from landslide_dist.stages.predict import predict
 from landslide_dist.stages.report import report
 from landslide_dist.stages.split import split
 from landslide_dist.stages.train import train, trainer_of
-from landslide_dist.stages.train_events import EventTrainer
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 

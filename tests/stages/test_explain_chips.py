@@ -15,9 +15,9 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.grad_cam import grad_cam, resized
 from landslide_dist.models.checkpoint import load_chip_model
-from landslide_dist.stages.chips import ChipTrainer, train_chips
-from landslide_dist.stages.explain_chips import chosen_cells, explain_chips
-from landslide_dist.stages.scenes import predict_scenes
+from landslide_dist.stages.chips.explain import chosen_cells, explain_chips
+from landslide_dist.stages.chips.scenes import predict_scenes
+from landslide_dist.stages.chips.train import ChipTrainer, train_chips
 from landslide_dist.store import cube
 
 SIDE = 24

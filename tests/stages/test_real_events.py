@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from landslide_dist.config import load
 from landslide_dist.errors import ConfigError, DataError, StoreError
+from landslide_dist.stages.chips.importing import import_landslide4sense
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.evaluate import evaluate
-from landslide_dist.stages.import_chips import import_landslide4sense
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.inventory import make_inventories
 from landslide_dist.stages.predict import predict

@@ -12,7 +12,7 @@ from landslide_dist.errors import DataError
 from landslide_dist.features.reference import Reference
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.events import prepare
+from landslide_dist.stages.events.experiment import prepare
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.split import split
 from landslide_dist.store import cube

@@ -13,8 +13,8 @@ from skimage.exposure import match_histograms
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.models import checkpoint
-from landslide_dist.stages.chips import ChipTrainer, train_chips
-from landslide_dist.stages.scenes import SceneMap, predict_scenes, scene_run
+from landslide_dist.stages.chips.scenes import SceneMap, predict_scenes, scene_run
+from landslide_dist.stages.chips.train import ChipTrainer, train_chips
 
 from ..chip_files import scene, settings, write_chips, write_scene
 

@@ -32,11 +32,11 @@ from landslide_dist.kernels.scores import ScoreCounts, best_threshold
 from landslide_dist.progress import console, stage, track
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.events_maps import areas_m2, tested_map
+from landslide_dist.stages.events.maps import areas_m2, tested_map
+from landslide_dist.stages.events.train import PLANES, EventTrainer
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.reference import unmatched, write_training_reference
 from landslide_dist.stages.split import split, split_hash
-from landslide_dist.stages.train_events import PLANES, EventTrainer
 from landslide_dist.store import cube
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole

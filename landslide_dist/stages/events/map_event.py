@@ -18,7 +18,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.events_maps import found_map, stored
+from landslide_dist.stages.events.maps import found_map, stored
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.inventory import make_inventories
 from landslide_dist.stages.predict import predict

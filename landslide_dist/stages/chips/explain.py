@@ -24,8 +24,8 @@ from landslide_dist.inference.predictor import own_device
 from landslide_dist.models.chip import NUM_CLASSES, NUM_COLOURS, ChipModel
 from landslide_dist.progress import console, stage, track
 from landslide_dist.schema import PART_NAMES
-from landslide_dist.stages.chips import ChipTrainer
-from landslide_dist.stages.scenes import SceneMap, prepare, scene_run
+from landslide_dist.stages.chips.scenes import SceneMap, prepare, scene_run
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.stages.train import chosen_models
 from landslide_dist.store import cube
 from landslide_dist.whole_file import whole_file, write_whole

@@ -11,8 +11,8 @@ from pyproj import Transformer
 
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.bias_blocks import Blocks, sheet_figure
-from landslide_dist.stages.bias_region import Placed
-from landslide_dist.stages.bias_scene import Survey, cut_blocks
+from landslide_dist.stages.bias.region import Placed
+from landslide_dist.stages.bias.scene import Survey, cut_blocks
 from landslide_dist.whole_file import whole_file, write_whole
 
 #: Detections of a sheet.

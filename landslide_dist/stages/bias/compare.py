@@ -32,10 +32,10 @@ from landslide_dist.features.reference import Reference
 from landslide_dist.progress import console, stage
 from landslide_dist.sources.files import describe
 from landslide_dist.sources.landslide_catalog import read_catalog
-from landslide_dist.stages.bias_region import Placed, place_region
-from landslide_dist.stages.bias_scene import Survey, as_seen, cut_blocks, survey
-from landslide_dist.stages.bias_sheet import draw_sheet, drawn_blocks
-from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.bias.region import Placed, place_region
+from landslide_dist.stages.bias.scene import Survey, as_seen, cut_blocks, survey
+from landslide_dist.stages.bias.sheet import draw_sheet, drawn_blocks
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.store import cube
 from landslide_dist.whole_file import write_whole
 

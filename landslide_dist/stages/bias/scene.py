@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.scene import WHITE
 from landslide_dist.kernels.histogram import count_values, num_values
-from landslide_dist.stages.bias_region import rows_at_once
-from landslide_dist.stages.scenes import SceneMap
+from landslide_dist.stages.bias.region import rows_at_once
+from landslide_dist.stages.chips.scenes import SceneMap
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 

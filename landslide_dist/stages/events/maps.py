@@ -16,7 +16,7 @@ from landslide_dist.patches.pair import ROLES
 from landslide_dist.patches.reader import PatchReader
 from landslide_dist.schema import NO_IMAGE, PROBABILITY, UNLABELLED
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.train_events import PLANES
+from landslide_dist.stages.events.train import PLANES
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 

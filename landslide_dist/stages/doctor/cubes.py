@@ -10,8 +10,8 @@ from landslide_dist.config import RunConfig
 from landslide_dist.config.fingerprint import derive_hash
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Window
-from landslide_dist.stages.doctor_check import Check, guarded, ok, warn
-from landslide_dist.stages.doctor_needs import Needs
+from landslide_dist.stages.doctor.check import Check, guarded, ok, warn
+from landslide_dist.stages.doctor.needs import Needs
 from landslide_dist.store import cube
 from landslide_dist.store.ledger import Ledger
 from landslide_dist.store.location import exists, open_group

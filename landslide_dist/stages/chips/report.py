@@ -25,11 +25,11 @@ from landslide_dist.inference.chips import classify
 from landslide_dist.progress import console, stage
 from landslide_dist.schema import PART_NAMES, PROBABILITY
 from landslide_dist.sources.labelled_chips import LabelledChips
-from landslide_dist.stages.bias_region import find_map
-from landslide_dist.stages.bias_scene import survey
-from landslide_dist.stages.chips import ChipTrainer
-from landslide_dist.stages.chips_evaluate import matched, open_targets, score_all
-from landslide_dist.stages.scenes import SceneMap
+from landslide_dist.stages.bias.region import find_map
+from landslide_dist.stages.bias.scene import survey
+from landslide_dist.stages.chips.evaluate import matched, open_targets, score_all
+from landslide_dist.stages.chips.scenes import SceneMap
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 from landslide_dist.whole_file import write_whole

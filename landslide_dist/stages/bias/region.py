@@ -21,9 +21,9 @@ from landslide_dist.schema import PROBABILITY, Variable
 from landslide_dist.sources.landslide_catalog import recorded
 from landslide_dist.sources.layer import load
 from landslide_dist.sources.vector import open_areas
-from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.chips.scenes import SceneMap, scene_run
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.stages.reference import matched_hash
-from landslide_dist.stages.scenes import SceneMap, scene_run
 from landslide_dist.store import cube
 from landslide_dist.store.location import exists, open_group
 

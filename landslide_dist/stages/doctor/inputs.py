@@ -36,8 +36,8 @@ from landslide_dist.sources.band import GdalBand
 from landslide_dist.sources.chips import files_matching, pictures
 from landslide_dist.sources.files import reason, some
 from landslide_dist.sources.raster import open_band
-from landslide_dist.stages.doctor_check import Check, guarded, ok
-from landslide_dist.stages.doctor_needs import Needs
+from landslide_dist.stages.doctor.check import Check, guarded, ok
+from landslide_dist.stages.doctor.needs import Needs
 
 #: What pyogrio, pandas, xarray, h5py, Pillow and fsspec raise for files that they cannot read.
 _UNREADABLE = (

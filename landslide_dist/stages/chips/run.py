@@ -2,11 +2,11 @@
 
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.progress import stage
-from landslide_dist.stages.bias import bias
-from landslide_dist.stages.chips import train_chips
-from landslide_dist.stages.chips_evaluate import evaluate_chips
-from landslide_dist.stages.chips_report import report_chips
-from landslide_dist.stages.scenes import predict_scenes
+from landslide_dist.stages.bias.compare import bias
+from landslide_dist.stages.chips.evaluate import evaluate_chips
+from landslide_dist.stages.chips.report import report_chips
+from landslide_dist.stages.chips.scenes import predict_scenes
+from landslide_dist.stages.chips.train import train_chips
 
 
 @stage

@@ -17,7 +17,7 @@ from landslide_dist.models.chip import ChipModel
 from landslide_dist.progress import stage
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
-from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.whole_file import write_whole
 
 

@@ -16,7 +16,7 @@ from landslide_dist.config.cluster import LocalCluster, check_memory, worker_sha
 from landslide_dist.errors import ConfigError, LandslideDistError
 from landslide_dist.sources import target_grid
 from landslide_dist.stages.derive import derive_task
-from landslide_dist.stages.doctor_check import (
+from landslide_dist.stages.doctor.check import (
     Check,
     amount,
     fail,
@@ -26,7 +26,7 @@ from landslide_dist.stages.doctor_check import (
     refused,
     warn,
 )
-from landslide_dist.stages.doctor_needs import Needs
+from landslide_dist.stages.doctor.needs import Needs
 from landslide_dist.store.layout import shard_px
 
 _GIB = 2**30

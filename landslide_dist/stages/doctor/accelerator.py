@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 
 from landslide_dist.config import RunConfig
-from landslide_dist.stages.doctor_check import Check, fail, ok, warn
-from landslide_dist.stages.doctor_needs import Needs
+from landslide_dist.stages.doctor.check import Check, fail, ok, warn
+from landslide_dist.stages.doctor.needs import Needs
 
 _GIB = 2**30
 

@@ -17,8 +17,8 @@ from fsspec import AbstractFileSystem
 
 from landslide_dist.errors import LandslideDistError, StoreError
 from landslide_dist.sources import target_grid
-from landslide_dist.stages.doctor_check import Check, amount, fail, guarded, ok, refused, warn
-from landslide_dist.stages.doctor_needs import Needs, written_bytes
+from landslide_dist.stages.doctor.check import Check, amount, fail, guarded, ok, refused, warn
+from landslide_dist.stages.doctor.needs import Needs, written_bytes
 from landslide_dist.store.location import filesystem, scheme_of, store_errors, stored_bytes
 from landslide_dist.store.lock_file import open_lock_file
 

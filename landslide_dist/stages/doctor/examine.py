@@ -17,7 +17,7 @@ from rich.text import Text
 from landslide_dist.config.load import AnyConfig
 from landslide_dist.errors import StoreError
 from landslide_dist.progress import console
-from landslide_dist.stages.doctor_check import Check, Status, guarded
+from landslide_dist.stages.doctor.check import Check, Status, guarded
 
 _STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 #: Written instead of a file: standard output.
@@ -59,49 +59,49 @@ def examine(config: AnyConfig | None) -> Iterator[Check]:
 
 
 def _packages(config: AnyConfig | None) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_packages import packages
+    from landslide_dist.stages.doctor.packages import packages
 
     return packages()
 
 
 def _machine(config: AnyConfig | None) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_machine import machine
-    from landslide_dist.stages.doctor_needs import Needs
+    from landslide_dist.stages.doctor.machine import machine
+    from landslide_dist.stages.doctor.needs import Needs
 
     return machine(None if config is None else Needs.of(config))
 
 
 def _accelerator(config: AnyConfig | None) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_accelerator import accelerator
-    from landslide_dist.stages.doctor_needs import Needs
+    from landslide_dist.stages.doctor.accelerator import accelerator
+    from landslide_dist.stages.doctor.needs import Needs
 
     return accelerator(None if config is None else Needs.of(config))
 
 
 def _stores(config: AnyConfig) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_needs import Needs
-    from landslide_dist.stages.doctor_stores import stores
+    from landslide_dist.stages.doctor.needs import Needs
+    from landslide_dist.stages.doctor.stores import stores
 
     return stores(Needs.of(config))
 
 
 def _inputs(config: AnyConfig) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_inputs import inputs
-    from landslide_dist.stages.doctor_needs import Needs
+    from landslide_dist.stages.doctor.inputs import inputs
+    from landslide_dist.stages.doctor.needs import Needs
 
     return inputs(Needs.of(config))
 
 
 def _cubes(config: AnyConfig) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_cubes import cubes
-    from landslide_dist.stages.doctor_needs import Needs
+    from landslide_dist.stages.doctor.cubes import cubes
+    from landslide_dist.stages.doctor.needs import Needs
 
     return cubes(Needs.of(config))
 
 
 def _cluster(config: AnyConfig) -> Iterator[Check]:
-    from landslide_dist.stages.doctor_cluster import cluster
-    from landslide_dist.stages.doctor_needs import Needs
+    from landslide_dist.stages.doctor.cluster import cluster
+    from landslide_dist.stages.doctor.needs import Needs
 
     return cluster(Needs.of(config).cluster)
 

@@ -14,9 +14,9 @@ from landslide_dist.evaluation.chips import ChipScores, Rows, as_csv, markdown, 
 from landslide_dist.evaluation.chips_page import chips_page
 from landslide_dist.progress import console, stage, track
 from landslide_dist.sources.labelled_chips import LabelledChips
-from landslide_dist.stages.chips import ChipTrainer
-from landslide_dist.stages.chips_evaluate import open_targets, score, to_json
-from landslide_dist.stages.chips_report import sensors
+from landslide_dist.stages.chips.evaluate import open_targets, score, to_json
+from landslide_dist.stages.chips.report import sensors
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.training.ranks import check_starts_alone, is_first_rank
 from landslide_dist.whole_file import write_whole
 

@@ -22,7 +22,7 @@ from landslide_dist.config.cluster import (
     SlurmCluster,
 )
 from landslide_dist.errors import ConfigError
-from landslide_dist.stages.doctor_check import Check, fail, ok, one_line, refused, warn
+from landslide_dist.stages.doctor.check import Check, fail, ok, one_line, refused, warn
 
 _NAME = "cluster"
 #: A scheduler or controller that is there answers sooner.

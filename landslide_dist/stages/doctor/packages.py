@@ -9,7 +9,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from landslide_dist.stages.doctor_check import Check, fail, ok, warn
+from landslide_dist.stages.doctor.check import Check, fail, ok, warn
 
 _PACKAGE = "landslide-dist"
 #: Versions that a report of a problem should name.

@@ -20,7 +20,7 @@ from landslide_dist.inference.cog import read_tags, write_cog
 from landslide_dist.inference.predict import Processes, is_predicted, predict_region
 from landslide_dist.inference.scene import ClassifyBlock, cell_grid
 from landslide_dist.progress import console, stage
-from landslide_dist.stages.chips import ChipTrainer
+from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.stages.match import match
 from landslide_dist.stages.train import chosen_models

@@ -1,0 +1,1 @@
+"""``doctor``: :mod:`examine` is the command; every other module looks at one thing."""
