@@ -115,6 +115,10 @@ class RunPaths:
         """Counts of the pixels of each part, as an experiment keeps them."""
         return f"{self.model_dir(model)}/scores.npz"
 
+    def chip_scores(self, model: str) -> str:
+        """Scores of classified chips, as an experiment keeps them, JSON."""
+        return f"{self.model_dir(model)}/scores.json"
+
     def window_map(self, model: str) -> str:
         """Probability of the window that an experiment shows."""
         return f"{self.model_dir(model)}/window.npz"

@@ -61,6 +61,12 @@ class ChipScores:
         """As JSON holds it; None where a score is not defined."""
         return {k: None if math.isnan(v) else v for k, v in asdict(self).items()}
 
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "ChipScores":
+        """What :meth:`to_dict` gave."""
+        values: dict[str, Any] = {k: math.nan if v is None else v for k, v in plain.items()}
+        return cls(**values)
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -1,10 +1,11 @@
 """Labelled image chips: pictures in folders (Bijie), or squares cut out of images with masks."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,13 @@ class LabelledChips:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of images and labels."""
+        sha256 = hashlib.sha256(self.images.tobytes())
+        sha256.update(self.labels.tobytes())
+        return sha256.hexdigest()
 
     def counts(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
         """Pixels of each value of some chips: name of a colour -> ``(256,)`` int64."""

@@ -80,6 +80,13 @@ def test_an_experiment_is_the_papers_table_over_seeds(command_line, folder):
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.ckpt")}
     command_line("experiment", run)
     assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert json.loads((folder / "run" / "experiment.json").read_text()) == results
+    # Other chips of a target are scored, whatever was kept.
+    Image.fromarray(mask.T * 0).save(target / "masks" / "mask_3.png")
+    command_line("experiment", run)
+    rows = json.loads((folder / "run" / "experiment.json").read_text())["models"]["cnn"]
+    assert [entry["landslides"] for entry in rows["sentinel"]] == [3, 3]
+    assert rows["test"] == results["models"]["cnn"]["test"]
 
 
 def test_scores_of_nothing_found_are_not_numbers():

@@ -9,6 +9,7 @@ from rich.console import Console
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.events import merged
 from landslide_dist.config.load import to_yaml
+from landslide_dist.config.run import config_hash
 from landslide_dist.config.share import Share
 from landslide_dist.evaluation.chips import ChipScores, Rows, as_csv, markdown, table
 from landslide_dist.evaluation.chips_page import chips_page
@@ -45,7 +46,7 @@ def experiment_on_chips(config: ChipsConfig, share: Share | None = None) -> None
     taken = fits if share is None else share.of(fits)
     for seed, name in track(iter(taken), "experiment", total=len(taken)):
         trainer = ChipTrainer(seeded(config, seed), quiet=True, read=first.chips)
-        for tested, found in score(trainer, trainer.train(name), targets).items():
+        for tested, found in _scores(trainer, name, targets).items():
             rows.setdefault((name, tested), []).append(found)
     if share is None and is_first_rank():
         _write(config, first, targets, rows)
@@ -59,6 +60,24 @@ def seeded(config: ChipsConfig, seed: int) -> ChipsConfig:
         "training": {"seed": seed},
     }
     return ChipsConfig.model_validate(merged(config.model_dump(mode="json", by_alias=True), own))
+
+
+def _scores(
+    trainer: ChipTrainer, name: str, targets: Mapping[str, LabelledChips]
+) -> dict[str, ChipScores]:
+    """Scores of a model by what it is tested on; kept, so that shares of the work stay done."""
+    model = trainer.train(name)
+    made_of = {"model": trainer.fingerprint(name)}
+    made_of |= {f"target {target}": chips.digest for target, chips in targets.items()}
+    path, key = Path(trainer.paths.chip_scores(name)), config_hash(made_of)
+    if path.exists():
+        kept = json.loads(path.read_text("utf-8"))
+        if kept["key"] == key:
+            return {tested: ChipScores.from_dict(found) for tested, found in kept["scores"].items()}
+    scores = score(trainer, model, targets)
+    plain = {tested: found.to_dict() for tested, found in scores.items()}
+    write_whole(path, json.dumps({"key": key, "scores": plain}, indent=1))
+    return scores
 
 
 def _write(
