@@ -44,8 +44,8 @@ from landslide_dist.patches.ordered import Sampling
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import split
-from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.tasks import SusceptibilityTask
 from landslide_dist.training.fit import Outputs, fit
 from landslide_dist.training.module import PatchModule

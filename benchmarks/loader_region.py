@@ -24,7 +24,7 @@ from landslide_dist.patches.order import Share, training_order
 from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.train import ModelTrainer
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.store import cube
 
 #: All that a patch of a model that looks uphill holds.

@@ -22,8 +22,8 @@ from landslide_dist.kernels.scores import ScoreCounts
 from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.schema import TRUE_PROBABILITY
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import is_complete, split_hash, write_split
-from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.store.location import open_group
 from landslide_dist.training.ranks import first_rank_first
 

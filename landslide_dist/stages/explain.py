@@ -30,8 +30,8 @@ from landslide_dist.models import EncodedModel
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.export import check_known, temperature_of, trained_model
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.place import Place
-from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.whole_file import whole_file, write_whole
 
 METHODS = ("gradients", "grad-cam", "importance")

@@ -19,8 +19,8 @@ from landslide_dist.models import reach_of
 from landslide_dist.patches.masked import MaskedLabels
 from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import is_complete, split_hash, write_split
-from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.training.ranks import first_rank_first
 from landslide_dist.training.search import GridPoint, HeldOut
 from landslide_dist.whole_file import write_whole

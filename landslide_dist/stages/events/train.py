@@ -25,8 +25,8 @@ from landslide_dist.patches.reader import PatchReader
 from landslide_dist.patches.region import Region, RegionData
 from landslide_dist.patches.summary import SplitSummary
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import check_split
-from landslide_dist.stages.train import ModelTrainer
 from landslide_dist.store import cube
 from landslide_dist.tasks import EventMappingTask
 from landslide_dist.training.module import PatchModule
