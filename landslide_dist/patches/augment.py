@@ -79,10 +79,9 @@ def draw_geometry(keys: Tensor, config: AugmentConfig) -> Tensor:
         drawn_ones = torch.stack([uniform(keys, n) < 0.5 for n in (_FLIP_X, _FLIP_Y)], dim=-1)
         flips = torch.where(drawn_ones, -1.0, 1.0)
     cos, sin = torch.cos(turn), torch.sin(turn)
-    zeros, ones = torch.zeros_like(turn), torch.ones_like(turn)
-    turned = torch.stack([cos, sin, -sin, cos], dim=-1).reshape(-1, 2, 2)
-    sheared = torch.stack([ones, shear, zeros, ones], dim=-1).reshape(-1, 2, 2)
-    return turned @ sheared @ torch.diag_embed(flips) / stretch[:, None, None]
+    # Rotation times shear, by elements: how a matrix product rounds depends on the batch's size.
+    rows = torch.stack([cos, cos * shear + sin, -sin, cos - sin * shear], dim=-1)
+    return rows.reshape(-1, 2, 2) * flips[:, None] / stretch[:, None, None]
 
 
 def lay_anew(planes: Tensor, geometry: Tensor) -> Tensor:
@@ -184,8 +183,9 @@ def sampling_grid(shape: Sequence[int], geometry: Tensor) -> Tensor:
         torch.arange(length, device=geometry.device) - (length - 1) / 2
         for length in (width, height)
     )
-    offsets = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    ground = torch.einsum("nij,yxj->nyxi", geometry, offsets)
+    # By elements: how a matrix product rounds depends on the batch's size.
+    across, along = (geometry[:, None, None, :, axis] for axis in (0, 1))
+    ground = across * x[:, None] + along * y[:, None, None]
     return ground / geometry.new_tensor([width / 2, height / 2])
 
 
