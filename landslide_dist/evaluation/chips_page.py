@@ -135,10 +135,12 @@ def wrong_calls(
             false,
         ),
     ]
+    text = "; ".join(group.title for group in groups)
+    shown = [group for group in groups if len(group.images)] or groups[:1]
     return Picture(
         name,
-        "The probability of a landslide is above each chip, the worst calls come first.",
-        blocks_figure(name, groups),
+        f"{text}. The probability of a landslide is above each chip, the worst calls come first.",
+        blocks_figure(name, shown),
     )
 
 
