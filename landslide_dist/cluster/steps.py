@@ -47,7 +47,7 @@ def steps_of(config: AnyConfig) -> tuple[Step, ...]:
         steps = (
             Step("train", "train", (("train",),)),
             Step("predict", "predict", scenes),
-            Step("report", "report", (("evaluate",), *bias)),
+            Step("report", "report", (("evaluate",), ("report",), *bias)),
         )
         return tuple(step for step in steps if step.commands)
     return (

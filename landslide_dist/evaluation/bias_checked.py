@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 from landslide_dist.evaluation.bias_result import BiasResult, Factor, Interval
 
@@ -109,11 +109,8 @@ def precision_interval(num_right: int, num_judged: int, level: float) -> Interva
         num_judged: At least one.
         level: Coverage, reached at least.
     """
-    tail = (1 - level) / 2
-    num_wrong = num_judged - num_right
-    low = special.betaincinv(num_right, num_wrong + 1, tail) if num_right else 0.0
-    high = special.betaincinv(num_right + 1, num_wrong, 1 - tail) if num_wrong else 1.0
-    return float(low), float(high)
+    bounds = stats.binomtest(num_right, num_judged).proportion_ci(level, method="exact")
+    return float(bounds.low), float(bounds.high)
 
 
 def checked_interval(

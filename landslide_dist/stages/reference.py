@@ -14,6 +14,7 @@ from landslide_dist.config.run import config_hash
 from landslide_dist.errors import DataError
 from landslide_dist.features.match import count
 from landslide_dist.features.reference import Reference
+from landslide_dist.patches.pair import ROLES
 from landslide_dist.progress import console
 from landslide_dist.sources.chips import chip_counts, pictures
 from landslide_dist.sources.files import describe
@@ -22,8 +23,6 @@ from landslide_dist.stages.split import is_complete, split_hash, write_split
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
 from landslide_dist.whole_file import write_whole
-
-ROLES = ("pre", "post")
 
 
 def matched_hash(config: RunConfig) -> str:

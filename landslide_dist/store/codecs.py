@@ -27,7 +27,7 @@ class ReadInRust(ZarrsCodecPipeline):
     def from_array_metadata_and_store(cls, array_metadata: ArrayMetadata, store: Store) -> Self:
         """Choose by the store; Zarr falls back to its own pipeline at ``NotImplementedError``."""
         if not (isinstance(store, LocalStore) and store.read_only) or os.getpid() != _PROCESS:
-            raise NotImplementedError
+            raise NotImplementedError("zarr-python reads and writes this")
         return super().from_array_metadata_and_store(array_metadata, store)
 
 

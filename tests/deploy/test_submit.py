@@ -86,3 +86,9 @@ def test_helm_is_needed_and_what_it_refuses_is_one_line(on_path, monkeypatch):
     monkeypatch.setenv("PATH", str(Path(shutil.which("true")).parent / "none"))
     with pytest.raises(ConfigError, match="needs helm on PATH"):
         manifests(RUN, steps_of(config))
+
+
+def test_jobs_of_a_run_of_chips_do_what_run_does(monkeypatch):
+    monkeypatch.setenv("LANDSLIDE_DATA", "data")
+    commands = [words[0] for step in steps_of(load_any(CHIPS)) for words in step.commands]
+    assert commands == ["train", "predict", "evaluate", "report", "bias"]
