@@ -8,21 +8,21 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from landslide_dist.cluster.steps import Size
 from landslide_dist.config.base import Config
 from landslide_dist.config.cluster import KubernetesCluster
 
 _Words = Annotated[tuple[str, ...], Field(min_length=1)]
-_Commands = tuple[_Words, ...]
 
 
-class Commands(Config):
-    """What each step calls, instead of what it calls otherwise; empty: the step is left out."""
+class Step(Config):
+    """A step of :mod:`landslide_dist.cluster.steps`, whose jobs come one after the other."""
 
-    prepare: _Commands = ()
-    train: _Commands = ()
-    predict: _Commands = ()
-    experiment: _Commands = ()
-    report: _Commands = ()
+    # As the end of a pod's host name, which has 63 characters; the run's name takes 45.
+    name: str = Field(max_length=10, pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
+    size: Size
+    commands: Annotated[tuple[_Words, ...], Field(min_length=1)]
+    parts: int = Field(0, ge=0, description="pods that share the command; 0: it is one job")
 
 
 class Values(KubernetesCluster):
@@ -32,8 +32,7 @@ class Values(KubernetesCluster):
     settings: tuple[Annotated[str, Field(pattern=r"^[\w.-]+=")], ...] = Field(
         (), description="a.b=value, as after --set"
     )
-    parts: int = Field(0, ge=0, description="pods that share the experiment; 0: the run itself")
-    commands: Commands = Field(Commands(), description="words after landslide-dist")
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     operator_namespace: str = Field("dask-operator", description="where the Dask operator runs")
 
 

@@ -6,7 +6,7 @@ The chart's values are the fields of the cluster file, and what is below.
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
@@ -17,8 +17,6 @@ from landslide_dist.cluster.submission import Invocation
 from landslide_dist.config.cluster import KubernetesCluster
 from landslide_dist.errors import ConfigError
 from landslide_dist.progress import console
-
-_STEPS_OF_A_RUN = ("prepare", "train", "predict", "report")
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,11 @@ class Release:
 
     def values(self) -> dict[str, Any]:
         """Values of the chart."""
-        parts = max(step.parts for step in self.steps)
-        # An empty list leaves out a step that the chart would have by default.
-        names = ("prepare", "experiment", "report") if parts else _STEPS_OF_A_RUN
-        commands: dict[str, list[list[str]]] = {name: [] for name in names}
-        commands |= {step.size: [list(words) for words in step.commands] for step in self.steps}
         return {
             **self.cluster.model_dump(mode="json"),
             "run": self.invocation.path.read_text("utf-8"),
             "settings": list(self.invocation.of_run),
-            "commands": commands,
-            "parts": parts,
+            "steps": [asdict(step) for step in self.steps],
         }
 
     def manifests(self) -> str:

@@ -83,5 +83,5 @@ def steps_of_search(config: AnyConfig, parts: int) -> tuple[Step, ...]:
     steps = [Step("prepare", "prepare", prepared), Step("search", "experiment", command, parts)]
     if any(config.llr_of(name) for name in config.models):
         # These build on the best LLR, so they come when all of its fits are there.
-        steps.append(Step("search-uphill", "experiment", command, parts))
+        steps.append(Step("uphill", "experiment", command, parts))
     return (*steps, Step("report", "report", command))

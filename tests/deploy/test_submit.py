@@ -69,14 +69,29 @@ def test_settings_of_the_cluster_are_not_those_of_its_commands():
 
 
 def test_a_search_is_shared_by_pods(on_path):
+    """Also the models that look uphill: they come when all parts of the LLR are there."""
     config = load_any(RUN)
     rendered = manifests(RUN, steps_of_search(config, 2), pipeline={"trainer": "jobset"})
+    assert [problem for manifest in rendered for problem in problems(manifest)] == []
     (jobset,) = [manifest for manifest in rendered if manifest["kind"] == "JobSet"]
-    commands = [
-        container["args"] for job in jobs_of(jobset)
+    found = [
+        (
+            job["metadata"]["name"],
+            job["spec"]["completions"],
+            container["args"][0],
+            "$(JOB_COMPLETION_INDEX)/2" in container["args"],
+        )
+        for job in jobs_of(jobset)
         for container in job["spec"]["template"]["spec"]["containers"]
-    ]  # fmt: skip
-    assert sum("search" in words for words in commands) == 3
+    ]
+    assert found == [
+        ("prepare", 1, "search", False),
+        ("search", 2, "search", True),
+        ("uphill", 2, "search", True),
+        ("report", 1, "search", False),
+    ]
+    after = [job.get("dependsOn") for job in jobset["spec"]["replicatedJobs"]]
+    assert after[2] == [{"name": "search", "status": "Complete"}]
 
 
 def test_helm_is_needed_and_what_it_refuses_is_one_line(on_path, monkeypatch):

@@ -3,14 +3,21 @@
 import json
 import runpy
 import tomllib
+from dataclasses import asdict
 
 import pytest
 import yaml
 
+from landslide_dist.cluster.steps import steps_of
+from landslide_dist.config import load
 from landslide_dist.config.cluster import KubernetesCluster
 
 from ..services.helm import CHART
-from .variants import ROOT
+from .variants import REGION, ROOT
+
+
+def step(name, size=None, command="report", parts=0):
+    return {"name": name, "size": size or name, "parts": parts, "commands": [[command]]}
 
 
 @pytest.mark.parametrize(
@@ -24,13 +31,14 @@ from .variants import ROOT
         ({"pipeline": {"report": {"nodes": 2}}}, "only train and predict take several"),
         ({"name": "a" * 50}, "maxLength: got 50, want 45"),
         ({"name": "2024"}, "'2024' does not match pattern"),
-        ({"parts": 2, "commands": {"train": [["train"]]}}, "commands.train has no place here"),
-        ({"commands": {"ingest": [["ingest"]]}}, "additional properties 'ingest' not allowed"),
         ({"settings": ["seed"]}, "does not match pattern"),
-        (
-            {"commands": {step: [] for step in ("prepare", "train", "predict", "report")}},
-            "nothing to run",
-        ),
+        ({"steps": []}, "minItems: got 0, want 1"),
+        ({"steps": [step("train"), step("train")]}, "two of the steps make the job node"),
+        ({"steps": [step("search", "experiment")]}, "search of size experiment has parts 0"),
+        ({"steps": [step("train", parts=2)]}, "train of size train has parts 2"),
+        ({"steps": [step("report", command="derive")]}, "only pods of size prepare reach"),
+        ({"steps": [step("ingest", "ingest")]}, "value must be one of 'prepare', 'train'"),
+        ({"steps": [step("a-long-name", "report")]}, "maxLength: got 11, want 10"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -45,8 +53,13 @@ def test_a_missing_run_is_named(helm, values):
 def test_values_are_the_models_defaults():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     defaults = KubernetesCluster(kind="kubernetes", image="").model_dump(mode="json")
-    own = {"run": "", "settings": [], "parts": 0, "commands": {},
-           "operator_namespace": "dask-operator"}  # fmt: skip
+    steps = [asdict(step) for step in steps_of(load(REGION))]
+    own = {
+        "run": "",
+        "settings": [],
+        "steps": json.loads(json.dumps(steps)),
+        "operator_namespace": "dask-operator",
+    }
     assert values == defaults | own
 
 

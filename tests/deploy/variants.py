@@ -30,9 +30,19 @@ VARIANTS = {
         "service_account": "mapper",
         "namespace": "maps",
     },
-    "parts": {"parts": 7, "pipeline": {"experiment": {"processes": 2}}},
+    "parts": {
+        "steps": [
+            {"name": "prepare", "size": "prepare", "commands": [["ingest"], ["derive"]]},
+            {"name": "experiment", "size": "experiment", "commands": [["experiment"]], "parts": 7},
+            {"name": "report", "size": "report", "commands": [["experiment"]]},
+        ],
+        "pipeline": {"experiment": {"processes": 2}},
+    },
     "no training": {
-        "commands": {"prepare": [], "train": [], "predict": [["predict", "--model", "nn"]]}
+        "steps": [
+            {"name": "predict", "size": "predict", "commands": [["predict", "--model", "nn"]]},
+            {"name": "report", "size": "report", "commands": [["evaluate"], ["report"]]},
+        ]
     },
 }  # fmt: skip
 

@@ -11,13 +11,14 @@ failurePolicy:
     # A user's mistake; a part that has used up its restarts.
     - name: stop
       action: FailJobSet
-      onJobFailureReasons: [PodFailurePolicy{{ if .Values.parts }}, FailedIndexes{{ end }}]
+      onJobFailureReasons: [PodFailurePolicy, FailedIndexes]
 replicatedJobs:
 {{- $before := "" }}
-{{- range (include "landslide-dist.steps" . | fromJson).steps }}
-  {{- $job := include "landslide-dist.jobName" .name }}
-  {{- $step := merge (dict "root" $) . }}
-  {{- $numPods := include "landslide-dist.numPods" $step | int }}
+{{- range .Values.steps }}
+  {{- $job := include "landslide-dist.jobName" . }}
+  {{- $step := dict "root" $ "step" . }}
+  {{- $numNodes := (get $.Values.pipeline .size).nodes | int }}
+  {{- $numPods := .parts | default $numNodes | int }}
   - name: {{ $job }}
     replicas: 1
     {{- with $before }}
@@ -25,7 +26,7 @@ replicatedJobs:
       - {name: {{ . }}, status: Complete}
     {{- end }}
     template:
-      {{- if eq .name "train" }}
+      {{- if eq .size "train" }}
       metadata:
         labels:
           trainer.kubeflow.org/trainjob-ancestor-step: trainer
@@ -34,7 +35,7 @@ replicatedJobs:
         completionMode: Indexed
         parallelism: {{ $numPods }}
         completions: {{ $numPods }}
-        {{- if eq .name "experiment" }}
+        {{- if .parts }}
         backoffLimitPerIndex: {{ $.Values.pipeline.max_restarts | int }}
         {{- else }}
         backoffLimit: 0
@@ -43,7 +44,7 @@ replicatedJobs:
           rules:
             # A lost pod alone is made again. Processes that compute together end with any of them:
             # the job fails, and all jobs start anew.
-            - action: {{ ternary "Count" "Ignore" (and (ne .name "experiment") (gt $numPods 1)) }}
+            - action: {{ ternary "Count" "Ignore" (gt $numNodes 1) }}
               onPodConditions:
                 - {type: DisruptionTarget, status: "True"}
             # The exit status of a user's mistake, which no restart mends.
@@ -55,7 +56,7 @@ replicatedJobs:
           metadata:
             labels:
               {{- include "landslide-dist.selector" $ | nindent 14 }}
-              app.kubernetes.io/component: {{ .name }}
+              app.kubernetes.io/component: {{ .size }}
           spec:
             {{- include "landslide-dist.podSpec" $step | nindent 12 }}
   {{- $before = $job }}
@@ -65,8 +66,8 @@ replicatedJobs:
 {{/* Not empty where Kubeflow Trainer runs the jobs: it needs a training among them. */}}
 {{- define "landslide-dist.isTrainJob" -}}
 {{- if eq .Values.pipeline.trainer "trainjob" -}}
-{{- range (include "landslide-dist.steps" . | fromJson).steps -}}
-{{- if eq .name "train" }}yes{{ end -}}
+{{- range .Values.steps -}}
+{{- if eq .size "train" }}yes{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -66,7 +66,7 @@ torchrun, one a GPU or share of the cores, over all pods of the step.
 */}}
 {{- define "landslide-dist.words" -}}
 {{- $values := .root.Values -}}
-{{- $size := get $values.pipeline .step -}}
+{{- $size := get $values.pipeline .step.size -}}
 {{- $words := concat (list "landslide-dist" (first .words) "/config/run.yaml") (rest .words) -}}
 {{- if has (first .words) (include "landslide-dist.onDask" .root | fromJsonArray) -}}
   {{- $words = concat $words (list "--cluster" "/config/cluster.yaml") -}}
@@ -74,7 +74,7 @@ torchrun, one a GPU or share of the cores, over all pods of the step.
 {{- range $values.settings -}}
   {{- $words = concat $words (list "--set" .) -}}
 {{- end -}}
-{{- if has .step (list "train" "predict") -}}
+{{- if has .step.size (list "train" "predict") -}}
   {{- $words = concat $words (list
         "--set" (printf "training.num_nodes=%d" (int $size.nodes))
         "--set" (printf "training.devices=%d" (int $size.processes))) -}}
@@ -88,12 +88,12 @@ torchrun, one a GPU or share of the cores, over all pods of the step.
         "--master-port=29500"
         (printf "--shutdown-timeout=%d" (sub (include "landslide-dist.graceSeconds" .root | int) 10))
         "--no-python") $words -}}
-{{- else if eq .step "experiment" -}}
+{{- else if .step.parts -}}
   {{- /* Several events have what they share in a place of its own. */ -}}
   {{- $prefix := ternary "common." "" (hasKey (fromYaml $values.run) "events") -}}
   {{- $words = concat $words (list
         "--set" (printf "%straining.devices=%d" $prefix (int $size.processes))
-        "--part" (printf "$(JOB_COMPLETION_INDEX)/%d" (int $values.parts))) -}}
+        "--part" (printf "$(JOB_COMPLETION_INDEX)/%d" (int .step.parts))) -}}
 {{- end -}}
 {{- toJson $words -}}
 {{- end }}
@@ -104,7 +104,7 @@ torchrun, one a GPU or share of the cores, over all pods of the step.
 {{/* One container: {root, step, words, name}. */}}
 {{- define "landslide-dist.container" -}}
 {{- $values := .root.Values -}}
-{{- $size := get $values.pipeline .step -}}
+{{- $size := get $values.pipeline .step.size -}}
 {{- $words := include "landslide-dist.words" . | fromJsonArray -}}
 name: {{ .name }}
 image: {{ $values.image }}
@@ -132,24 +132,24 @@ securityContext:
   {{- include "landslide-dist.containerSecurity" . | nindent 2 }}
 {{- end }}
 
-{{/* Pod of a step: {root, name, commands}. Its commands are containers that run one by one. */}}
+{{/* Pod of a step: {root, step}. Its commands are containers that run one by one. */}}
 {{- define "landslide-dist.podSpec" -}}
-{{- $job := include "landslide-dist.jobName" .name -}}
+{{- $job := include "landslide-dist.jobName" .step -}}
 {{ include "landslide-dist.podSecurity" .root }}
 restartPolicy: Never
 terminationGracePeriodSeconds: {{ include "landslide-dist.graceSeconds" .root }}
 # As process 1 of a container a command would not see the signal that ends it.
 shareProcessNamespace: true
-{{- with initial .commands }}
+{{- with initial .step.commands }}
 initContainers:
 {{- range $number, $words := . }}
   -
-    {{- include "landslide-dist.container" (dict "root" $.root "step" $.name "words" $words "name" (printf "%s-%d" $job $number)) | nindent 4 }}
+    {{- include "landslide-dist.container" (dict "root" $.root "step" $.step "words" $words "name" (printf "%s-%d" $job $number)) | nindent 4 }}
 {{- end }}
 {{- end }}
 containers:
   -
-    {{- include "landslide-dist.container" (dict "root" .root "step" .name "words" (last .commands) "name" $job) | nindent 4 }}
+    {{- include "landslide-dist.container" (dict "root" .root "step" .step "words" (last .step.commands) "name" $job) | nindent 4 }}
 volumes:
   - name: scratch
     emptyDir: {}
