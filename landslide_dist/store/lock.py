@@ -1,8 +1,9 @@
 """One writer for a store: a lock beside it, with an owner and a heartbeat.
 
 The lock is the object ``<store>.lock``, created where there is none (``O_EXCL``, or a conditional
-PUT) and kept fresh by a thread. One whose owner has died is taken over: at once if it ran on
-this machine, otherwise when its heartbeat is old.
+PUT) and kept fresh by a thread. One whose owner has died is taken over: at once if it ran on this
+machine, otherwise when its heartbeat is old, for which a run waits: a job that was put on another
+machine does not fail there.
 """
 
 import json
@@ -55,9 +56,14 @@ class Holder:
         return json.dumps(asdict(self)).encode()
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.machine == _machine()
+
+    @property
     def is_gone(self) -> bool:
         """Whether its process has ended, or has not been seen for long."""
-        if self.machine == _machine() and not _is_running(self.pid):
+        if self.is_here and not _is_running(self.pid):
             return True
         return time.time() - self.seen > STALE_S
 
@@ -151,12 +157,32 @@ def _acquire(location: str, file: LockFile, holder: Holder) -> None:
         other = Holder.parse(current.content)
         if other is not None and other.owner == holder.owner:
             return  # the answer to our own PUT was lost, and it was sent again
+        if other is not None and not other.is_here:
+            current = _watched(location, file, current, other)
+            if current is None:
+                continue
+            other = Holder.parse(current.content)
         gone = other.is_gone if other else time.time() - current.written > STALE_S
         if gone and file.replace(holder.content(), current):
             console.print(f"{holder.stage}: takes over the lock that a dead run left on {location}")
             return
         raise StoreError(_refusal(location, other))
     raise StoreError(_refusal(location, None))
+
+
+def _watched(location: str, file: LockFile, current: Content, other: Holder) -> Content | None:
+    """What a lock of another machine is, once it has shown life, was released, or is old."""
+    if not other.is_gone:
+        console.print(
+            f"{location} is locked by `{other.stage}` on {other.host}: waiting for a sign of life, "
+            f"{other.seen + STALE_S - time.time():.0f} s at most"
+        )
+    while not other.is_gone:
+        time.sleep(BEAT_S / 10)
+        latest = file.read()
+        if latest is None or latest.content != current.content:
+            return latest
+    return current
 
 
 def _refusal(location: str, other: Holder | None) -> str:

@@ -4,7 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
@@ -20,6 +21,7 @@ from torch import distributed
 
 from landslide_dist.config.training import TrainingConfig
 from landslide_dist.errors import DataError, ProcessError
+from landslide_dist.store.lock import hold
 from landslide_dist.training.callbacks import BestModel, History, Throughput
 from landslide_dist.training.module import PatchModule
 from landslide_dist.training.ranks import num_processes
@@ -63,6 +65,7 @@ def fit(
         DataError: The loss is not finite at the end.
         ProcessError: Another process of the training ended.
         Preempted: A signal ended it; the state is written.
+        StoreError: Another training writes the same model.
     """
     resume = Resume(
         outputs.folder / "state.ckpt",
@@ -72,7 +75,8 @@ def fit(
     )
     if config.compile:
         module.model.compile()
-    with _only_what_concerns_users():
+    alone = rank_zero_only(hold)(str(resume.path), "train") or nullcontext()
+    with _only_what_concerns_users(), alone as resume.lock:
         trainer = pl.Trainer(
             accelerator=config.accelerator,
             devices=config.devices,
@@ -96,8 +100,8 @@ def fit(
         )
         with _lost_processes_named():
             trainer.fit(module, datamodule=datamodule, ckpt_path=resume.found(), weights_only=True)
-    if trainer.is_global_zero:
-        resume.path.unlink(missing_ok=True)
+        if trainer.is_global_zero:
+            resume.path.unlink(missing_ok=True)
     loss = module.epoch_loss["train"]
     if not math.isfinite(loss):
         raise DataError(

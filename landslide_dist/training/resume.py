@@ -22,6 +22,7 @@ from torch import Tensor
 from landslide_dist.errors import DataError
 from landslide_dist.models.checkpoint import UNREADABLE
 from landslide_dist.progress import console
+from landslide_dist.store.lock import Lock
 
 #: SIGTERM is how clusters and people ask; SLURM's ``--signal=USR1@N`` gives notice with it.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -74,6 +75,8 @@ class Resume(pl.callbacks.Checkpoint):
         self.fingerprint = fingerprint
         self.every_n_steps = every_n_steps
         self.requeue = requeue
+        #: Held by the process that writes the state.
+        self.lock: Lock | None = None
         self._signal = 0
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -119,13 +122,13 @@ class Resume(pl.callbacks.Checkpoint):
             return
         due = self.every_n_steps is not None and (batch_idx + 1) % self.every_n_steps == 0
         if number or due:
-            trainer.save_checkpoint(self.path)
+            self._write(trainer)
         if number:
             self._end(trainer, number)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the state once training and validation of the epoch are over."""
-        trainer.save_checkpoint(self.path)
+        self._write(trainer)
         number = self._agreed(trainer)
         if number:
             self._end(trainer, number)
@@ -134,6 +137,11 @@ class Resume(pl.callbacks.Checkpoint):
         """Gives the signals back."""
         while self._handlers:
             signal.signal(*self._handlers.popitem())
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if self.lock is not None:
+            self.lock.check()
+        trainer.save_checkpoint(self.path)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signal = number

@@ -10,8 +10,9 @@ from dataclasses import asdict, replace
 import pytest
 
 from landslide_dist.errors import StoreError
+from landslide_dist.progress import console
 from landslide_dist.store import lock as lock_module
-from landslide_dist.store.lock import STALE_S, Holder, hold
+from landslide_dist.store.lock import Holder, hold
 from landslide_dist.store.lock_file import LocalLockFile, open_lock_file
 
 
@@ -58,15 +59,45 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(location):
         pass
 
 
-def test_another_machine_is_believed_until_its_heartbeat_is_old(location):
+def test_another_machine_is_watched_until_its_heartbeat_is_old(location, monkeypatch):
+    """A job that was put on another machine waits for the dead one instead of failing."""
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.1)
+    monkeypatch.setattr(lock_module, "STALE_S", 1.0)
     leave_behind(location, machine="elsewhere", host="node7", pid=1)
-    with pytest.raises(StoreError, match="on node7"), hold(location, "derive"):
-        pass
-    open_lock_file(location).remove()
-    old = replace(Holder.here("derive"), machine="elsewhere", seen=time.time() - STALE_S - 1)
+    begin = time.monotonic()
+    with console.capture() as said, hold(location, "derive"):
+        assert 0.5 < time.monotonic() - begin < 5
+    assert "locked by `derive` on node7: waiting for a sign of life, 1 s at most" in said.get()
+    assert "takes over the lock" in said.get()
+    old = replace(Holder.here("derive"), machine="elsewhere", seen=time.time() - 2)
     open_lock_file(location).create(old.content())
-    with hold(location, "derive"):
+    with console.capture() as said, hold(location, "derive"):
         pass
+    assert "waiting" not in said.get()
+
+
+@pytest.mark.parametrize("ending", ["beats", "released"])
+def test_what_a_watched_lock_does_decides(location, monkeypatch, ending):
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.1)
+    leave_behind(location, machine="elsewhere", host="node7", pid=1)
+    file = open_lock_file(location)
+    there = Holder.parse(file.read().content)
+
+    def act():
+        if ending == "released":
+            file.remove()
+        else:
+            file.replace(replace(there, seen=time.time()).content(), file.read())
+
+    timer = threading.Timer(0.3, act)
+    timer.start()
+    if ending == "released":
+        with hold(location, "derive"):
+            pass
+    else:
+        with pytest.raises(StoreError, match="on node7"), hold(location, "derive"):
+            pass
+    timer.join()
 
 
 def test_a_lock_whose_writer_was_killed_over_it_is_given_time(location):

@@ -1,12 +1,15 @@
 """A training that is stopped anywhere goes on as if it had not been."""
 
 import signal
+import time
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
-from landslide_dist.errors import DataError
+from landslide_dist.errors import DataError, StoreError
+from landslide_dist.store import lock
+from landslide_dist.store.lock import hold
 from landslide_dist.training.resume import Preempted, notice_between_trainings
 
 from .small import CNN, LLR, Recorder, train
@@ -94,6 +97,31 @@ def test_a_damaged_state_is_named(reader, tmp_path):
     (tmp_path / "state.ckpt").write_bytes(b"half a file")
     with pytest.raises(DataError, match="is damaged: remove it"):
         train(reader, tmp_path)
+
+
+def test_two_trainings_of_a_model_are_refused(reader, tmp_path):
+    state = str(tmp_path / "state.ckpt")
+    with hold(state, "train"), pytest.raises(StoreError, match="is being written by `train` on"):
+        train(reader, tmp_path)
+    train(reader, tmp_path)
+    assert not list(tmp_path.glob("state.ckpt*"))
+
+
+def test_a_training_whose_model_another_has_taken_over_writes_no_more(
+    reader, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lock, "BEAT_S", 0.01)
+    file = lock.open_lock_file(str(tmp_path / "state.ckpt"))
+
+    def steal(*_):
+        while not file.replace(lock.Holder.here("thief").content(), file.read()):
+            pass
+        time.sleep(0.2)
+
+    monkeypatch.setattr(Recorder, "note", steal)
+    with pytest.raises(StoreError, match="another run took it over"):
+        train(reader, tmp_path)
+    assert not (tmp_path / "state.ckpt").exists()
 
 
 def test_signals_are_given_back(reader, whole, tmp_path):
