@@ -19,7 +19,8 @@ class Batch:
             raster floats are NaN, categories ``OUTSIDE_CODE`` and ``uphill`` "none".
         target: ``(sample, y, x)`` uint8 over the core: 1, 0, or 255 where the loss does not count
             (unlabelled, of another part of the split, or beyond the raster).
-        origin: ``(sample, 2)`` int64 row and column of the core's upper-left pixel.
+        origin: ``(sample, 2)`` int64 row and column of the core's upper-left pixel; negative of the
+            samples, last in a batch, that only make it as large as those of other ranks.
         context_px: How far the planes reach beyond the core on each side.
         key: ``(sample,)`` int64 that augmentation and dropout of each sample draw from; None where
             nothing is drawn.
@@ -61,6 +62,11 @@ class Batch:
                 key=None if self.key is None else self.key[part],
                 geometry=None if self.geometry is None else self.geometry[part],
             )
+
+    def without_padding(self) -> "Batch":
+        """Without the samples that fill it up; one is left, so that every rank takes each step."""
+        num_real = int((self.origin >= 0).all(dim=1).sum())
+        return next(self.micro_batches(max(1, num_real)))
 
 
 def image_values(plane: Tensor) -> Tensor:

@@ -124,6 +124,7 @@ class ChipDataModule(OrderedDataModule):
         target = self.labels[chips].masked_fill(is_padding, UNLABELLED)
         key = np.where(share.copy > 0, share.key, AS_IT_IS)
         origin = torch.stack([chips, torch.zeros_like(chips)], dim=1)
+        origin[is_padding] = -1
         return Batch(
             {self.plane: self.images[chips]},
             target[:, None, None],

@@ -4,7 +4,7 @@ Each term of the loss is a sum divided by a count in the whole *global* batch, t
 pixels for one. Gradients are therefore scaled by ``world size / count`` before Lightning's DDP
 averages them, and a rank's share may be cut into micro-batches of any size without changing the
 result. Only batch-norm looks at the samples of a forward pass together: models that have it take
-their share whole.
+their share whole, and without the samples that fill it up.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -58,7 +58,7 @@ class PatchModule(pl.LightningModule):
         self.task = task
         self.config = config
         self.has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-        self.micro_batch_size = config.batch_size if self.has_batch_norm else micro_batch_size
+        self.micro_batch_size = micro_batch_size
         #: Sums and counts of the terms in the epoch under way, by phase, ``(2, term)`` float64.
         blank = torch.zeros(2, len(task.weights), dtype=torch.float64)
         self._totals = {phase: blank.clone() for phase in ("train", "val")}
@@ -70,7 +70,7 @@ class PatchModule(pl.LightningModule):
         optimizer = cast(torch.optim.Optimizer, self.optimizers())
         counts = self._sum_over_ranks(self.task.counts(batch.target)).clamp(min=1)
         shares = self.task.weights.to(counts.device) * self.trainer.world_size / counts
-        pieces = list(batch.micro_batches(self.micro_batch_size))
+        pieces = self._pieces(batch)
         optimizer.zero_grad()
         for number, piece in enumerate(pieces, start=1):
             with self._gradient_exchange(last=number == len(pieces)):
@@ -79,7 +79,7 @@ class PatchModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds one batch to the epoch's validation sums."""
-        for piece in batch.micro_batches(self.micro_batch_size):
+        for piece in self._pieces(batch):
             self._step(piece, "val")
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -125,6 +125,12 @@ class PatchModule(pl.LightningModule):
             optimizer, factor=config.plateau_factor, patience=config.plateau_patience
         )
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _pieces(self, batch: Batch) -> list[Batch]:
+        """What goes through the model together."""
+        if self.has_batch_norm:
+            return [batch.without_padding()]
+        return list(batch.micro_batches(self.micro_batch_size))
 
     def _step(self, batch: Batch, phase: str) -> Tensor:
         sums = self.task.sums(self.model, batch)
