@@ -1,39 +1,30 @@
-"""``plan``: what ingest and derive of a run will take, from a calibration on a few of its blocks.
-
-The calibration runs the very tasks of the stages on blocks spread over the region, into a scratch
-store beside the cube, in a process of its own per stage whose peak memory is measured.
-"""
+"""``plan``: what ingest and derive of a run will take, from a few of its blocks."""
 
 import json
-import multiprocessing
-import os
-import resource
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from landslide_dist import schema
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import worker_shape
 from landslide_dist.grid import Window
-from landslide_dist.progress import console
 from landslide_dist.sources import target_grid
-from landslide_dist.stages.derive import add_derived, derive_task
+from landslide_dist.stages.derive import derive_task
 from landslide_dist.stages.ingest import IngestBlock
-from landslide_dist.store import cube
-from landslide_dist.store.blocks import BlockTask, num_tasks, run_blocks
+from landslide_dist.stages.plan_calibration import (
+    Calibration,
+    calibrate_derive,
+    calibrate_ingest,
+    calibrate_match,
+    num_readings,
+    scratch_store,
+)
+from landslide_dist.store.blocks import num_tasks
 from landslide_dist.store.layout import read_cost, shard_px
-from landslide_dist.store.ledger import Ledger
-from landslide_dist.store.location import delete, stored_bytes
-from landslide_dist.store.lock import hold
 
-#: Blocks of the calibration for each thread.
-SAMPLES_PER_THREAD = 5
 #: Requests of a block besides those for shards: the group's metadata, and its marker.
 _METADATA_READS, _MARKER = 1, 1
 #: Zarr looks whether a shard is there before it writes it.
@@ -46,7 +37,7 @@ class StagePlan:
     """What a stage will take.
 
     Attributes:
-        stage: Its name.
+        stage: Its name; ``match`` is the part of ``derive`` that matches images.
         blocks: Blocks, one shard of every variable each.
         tasks: Dask tasks, or blocks without a cluster.
         read_bytes: Read from inputs or the cube, as stored.
@@ -66,27 +57,6 @@ class StagePlan:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What a few blocks took.
-
-    Attributes:
-        pixels: Of the blocks.
-        seconds: Wall time of ``threads`` threads.
-        threads: Threads of the one process.
-        stored_bytes: What the blocks weigh in the store.
-        resting_bytes: Memory of the process before.
-        peak_bytes: And at its peak.
-    """
-
-    pixels: int
-    seconds: float
-    threads: int
-    stored_bytes: int
-    resting_bytes: int
-    peak_bytes: int
-
-
 def plan(config: RunConfig, path: Path | None = None) -> None:
     """Print the plan of a run, and write it as JSON.
 
@@ -102,80 +72,14 @@ def plan(config: RunConfig, path: Path | None = None) -> None:
 
 def plan_run(config: RunConfig) -> list[StagePlan]:
     """Calibrate and extrapolate; the cube itself is neither read nor written."""
-    scratch = f"{config.cube.location.rstrip('/')}.calibration"
-    try:
-        ingest = _in_own_process(_calibrate_ingest, config, scratch)
-        elevation_bytes = stored_bytes(f"{scratch}/{schema.ELEVATION.name}")
-        derive = _in_own_process(_calibrate_derive, config, scratch)
-    finally:
-        delete(scratch)
-    return [
-        _plan_ingest(config, ingest),
-        _plan_derive(config, derive, elevation_bytes / ingest.pixels),
-    ]
-
-
-def _in_own_process(
-    calibrate: Callable[[RunConfig, str, int], Calibration], config: RunConfig, scratch: str
-) -> Calibration:
-    workers, threads = worker_shape(config.cluster)
-    # More threads than cores would measure the queue for them.
-    trial = min(workers * threads, os.cpu_count() or 1)
-    console.print(f"plan: {calibrate.__name__.replace('_', ' ').strip()}, {trial} threads")
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as process:
-        return process.submit(calibrate, config, scratch, trial).result()
-
-
-def _calibrate_ingest(config: RunConfig, scratch: str, threads: int) -> Calibration:
-    task = IngestBlock.of(config, scratch)
-    delete(scratch)
-    task.create_cube(target_grid(config), config.cube.storage, {})
-    return _calibrate(task, scratch, threads)
-
-
-def _calibrate_derive(config: RunConfig, scratch: str, threads: int) -> Calibration:
-    task = derive_task(config, scratch, target_grid(config).pixel_m)
-    add_derived(config, scratch, task, {})
-    return _calibrate(task, scratch, threads)
-
-
-def _calibrate(task: BlockTask, scratch: str, threads: int) -> Calibration:
-    windows = _sample(cube.shard_windows(scratch), threads * SAMPLES_PER_THREAD)
-    before, resting = stored_bytes(scratch), _peak_bytes()
-    with hold(scratch, "plan") as lock:
-        # Compiles kernels and opens files; the block is run once more below.
-        run_blocks(task, windows[:1], _ledger(scratch, "warm-up"), lock, "warm-up", threads=1)
-        start = time.perf_counter()
-        ledger = _ledger(scratch, type(task).__name__)
-        run_blocks(task, windows, ledger, lock, "calibration", threads=threads)
-        seconds = time.perf_counter() - start
-    return Calibration(
-        pixels=_pixels(windows),
-        seconds=seconds,
-        threads=threads,
-        stored_bytes=stored_bytes(scratch) - before,
-        resting_bytes=resting,
-        peak_bytes=_peak_bytes(),
-    )
-
-
-def _ledger(scratch: str, purpose: str) -> Ledger:
-    return Ledger(scratch, "plan", purpose)
-
-
-def _pixels(windows: Sequence[Window]) -> int:
-    return sum(window.height * window.width for window in windows)
-
-
-def _sample(windows: Sequence[Window], number: int) -> list[Window]:
-    """Blocks spread evenly over the region."""
-    number = min(number, len(windows))
-    return [windows[i * len(windows) // number] for i in range(number)]
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with scratch_store(config) as scratch:
+        plans = [
+            _plan_ingest(config, calibrate_ingest(config, scratch)),
+            _plan_derive(config, calibrate_derive(config, scratch)),
+        ]
+        if config.cube.matching is not None:
+            plans.append(_plan_match(config, calibrate_match(config, scratch)))
+    return plans
 
 
 def _plan_ingest(config: RunConfig, calibration: Calibration) -> StagePlan:
@@ -187,17 +91,24 @@ def _plan_ingest(config: RunConfig, calibration: Calibration) -> StagePlan:
     return _extrapolate(config, "ingest", calibration, input_bytes, writes)
 
 
-def _plan_derive(
-    config: RunConfig, calibration: Calibration, elevation_bytes_per_pixel: float
-) -> StagePlan:
+def _plan_derive(config: RunConfig, calibration: Calibration) -> StagePlan:
     grid, storage = target_grid(config), config.cube.storage
     halo_px = derive_task(config, config.cube.location, grid.pixel_m).halo_px
     costs = [read_cost(window, halo_px, storage, grid.shape) for window in _windows(config)]
     requests, pixels = (sum(column) for column in zip(*costs, strict=True))
     num_outputs = len(derive_task(config, config.cube.location, grid.pixel_m).outputs)
     writes = 2 * _METADATA_READS + _PER_SHARD * num_outputs + _MARKER + requests / len(costs)
-    read_bytes = int(pixels * elevation_bytes_per_pixel)
+    read_bytes = int(pixels * sum(calibration.inputs.values()))
     return _extrapolate(config, "derive", calibration, read_bytes, writes)
+
+
+def _plan_match(config: RunConfig, calibration: Calibration) -> StagePlan:
+    """Shards of images and masks are read whole, once in each reading."""
+    windows, readings = _windows(config), num_readings(config)
+    pixels = sum(window.height * window.width for window in windows)
+    read_bytes = int(readings * pixels * sum(calibration.inputs.values()))
+    requests = readings * len(calibration.inputs) + 2 * _METADATA_READS + _PER_SHARD + _MARKER
+    return _extrapolate(config, "match", calibration, read_bytes, requests)
 
 
 def _extrapolate(
@@ -209,7 +120,7 @@ def _extrapolate(
 ) -> StagePlan:
     windows = _windows(config)
     workers, threads = worker_shape(config.cluster)
-    share = _pixels(windows) / calibration.pixels
+    share = sum(window.height * window.width for window in windows) / calibration.pixels
     per_thread = (calibration.peak_bytes - calibration.resting_bytes) // calibration.threads
     tasks = num_tasks(len(windows), workers * threads) if config.cluster else len(windows)
     return StagePlan(

@@ -9,6 +9,7 @@ from affine import Affine
 from skimage.exposure import match_histograms
 
 from landslide_dist.store.cube import open_cube
+from landslide_dist.store.location import stored_bytes
 
 SHAPE = (150, 130)
 BANDS = ("red", "green", "blue")
@@ -120,3 +121,24 @@ def test_a_cube_without_images_cannot_be_matched(command_line, settings):
     config = command_line.write(settings)
     command_line("ingest", config)
     assert "has no images to match" in command_line("derive", config, status=2).stderr
+
+
+@pytest.mark.slow
+def test_a_plan_names_what_matching_takes(command_line, settings):
+    # To itself: what values there are afterwards decides how well they compress.
+    own = {"kind": "cubes", "locations": ["cube.zarr"]}
+    settings["cube"]["matching"] = {"reference": own}
+    config = command_line.write(settings)
+    command_line("plan", config, "--json", "plan.json")
+    *_, planned = json.loads((command_line.folder / "plan.json").read_text())
+    for stage in ("ingest", "derive"):
+        command_line(stage, config)
+    stored = {
+        name: stored_bytes(str(command_line.folder / "cube.zarr" / name))
+        for name in ("reflectance", "valid", "matched")
+    }
+    assert (planned["stage"], planned["blocks"]) == ("match", 9)
+    assert planned["written_bytes"] == pytest.approx(stored["matched"], rel=0.1)
+    read_once = stored["reflectance"] + stored["valid"]
+    assert planned["read_bytes"] == pytest.approx(2 * read_once, rel=0.1)
+    assert planned["seconds"] > 0
