@@ -1,13 +1,13 @@
 """What whole countries would take, from what the benchmarks measured.
 
-    python benchmarks/costs.py [--core-hour P] [--gb-month P] [--million-requests P]
+    python benchmarks/costs.py [--core-hour P] [--gpu-hour P] [--gb-month P] [--million-requests P]
 
 Every figure is area times a measured one: `bench_region` shows that the time a megapixel takes
 stays flat with the size of the region. Core-hours are those of one core of the machine of the
-results. No GPU was measured: an epoch and a prediction of the published LACNN are given as
-floating-point operations, which torch counts (a step takes three forward passes; every patch once),
-with the core-hours of the epoch at the rate that `bench_loader` measured. A GPU that sustains S
-PFLOP/s takes PFLOP / S / 3600 hours. Prices are yours; without them no money is printed.
+results. An epoch and a prediction of the published LACNN are given as floating-point operations,
+which torch counts (a step takes three forward passes; every patch once), and as hours at the rate
+at which `bench_loader` trained it: of a core, or of the GPU where it ran on one (to have those, run
+it there, then this). Prices are yours; without them no money is printed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ REQUESTS_A_SHARD, REQUESTS_A_BLOCK = 2, 2
 def main() -> None:
     """Print one table, Markdown."""
     parser = argparse.ArgumentParser(description="Costs of large regions.")
-    for price in ("core-hour", "gb-month", "million-requests"):
+    for price in ("core-hour", "gpu-hour", "gb-month", "million-requests"):
         parser.add_argument(f"--{price}", type=float, help=f"price of a {price}, in any currency")
     prices = parser.parse_args()
     rows = {name: row(megapixels, prices) for name, megapixels in REGIONS.items()}
@@ -60,20 +60,29 @@ def row(megapixels: float, prices: argparse.Namespace) -> dict[str, str]:
         for stage in ("ingest", "derive")
     }
     forward = flops_per_core_pixel()
-    patch_s = 1 / measured("loader", "the package's order, streamed, against training", peer=True)
-    epoch = megapixels * 1e6 / CORE_PX**2 * patch_s * MEASURED_CORES / 3600
+    epoch, prediction = (megapixels * 1e6 * times * forward / 1e15 for times in (3, 1))
+    gpu = gpu_of_loader()
+    hours = "core-hours" if gpu is None else f"hours of {gpu}"
+    devices = MEASURED_CORES if gpu is None else 1
+    patches_s = measured("loader", "the package's order, streamed, against training", peer=True)
+    pflop_an_hour = 3 * forward * CORE_PX**2 / 1e15 * patches_s * 3600 / devices
     read_gb = megapixels * 1e6 / CORE_PX**2 * measured("loader", "bytes read a patch, the") / 1e3
     found = {
         "cube, GB": stored_gb,
         "requests, million": requests / 1e6,
         **{f"{stage}, core-hours": hours for stage, hours in core_hours.items()},
-        "epoch of LACNN, PFLOP": megapixels * 1e6 * 3 * forward / 1e15,
+        "epoch of LACNN, PFLOP": epoch,
+        f"epoch, {hours}": epoch / pflop_an_hour,
         "read in it, GB": read_gb,
-        "in core-hours": epoch,
-        "prediction, PFLOP": megapixels * 1e6 * forward / 1e15,
+        "prediction, PFLOP": prediction,
+        f"prediction, {hours}": prediction / pflop_an_hour,
     }
     if prices.core_hour is not None:
         found["ingest and derive"] = sum(core_hours.values()) * prices.core_hour
+    of_device = prices.core_hour if gpu is None else prices.gpu_hour
+    if of_device is not None:
+        found["an epoch"] = epoch / pflop_an_hour * of_device
+        found["a prediction"] = prediction / pflop_an_hour * of_device
     if prices.gb_month is not None:
         found["cube, a month"] = stored_gb * prices.gb_month
     if prices.million_requests is not None:
@@ -94,6 +103,12 @@ def measured(benchmark: str, name: str, peer: bool = False) -> float:
         # The last of them is against the larger network.
         found = [row for row in rows if row["name"].startswith(name)][-1]
     return float(found["peer" if peer else "ours"])
+
+
+def gpu_of_loader() -> str | None:
+    """The GPU that LACNN was trained on; None: a CPU."""
+    name: str | None = json.loads((RESULTS / "bench_loader.json").read_text())[0].get("gpu")
+    return name
 
 
 def core_seconds_per_megapixel(stage: str) -> float:

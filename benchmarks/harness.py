@@ -118,6 +118,7 @@ def _header(packages: list[str]) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {_processor()}",
+        "gpu": _gpu(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
@@ -129,3 +130,9 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+
+
+def _gpu() -> str | None:
+    import torch  # not for those who import this module to time something else
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import s3fs
 
+from .services.recovery import list_recoveries, recovery  # noqa: F401 - a fixture
 from .services.slurm import slurm  # noqa: F401 - a fixture
 
 ADMIN = ("admin-key", "admin-secret-12345")
@@ -35,6 +36,10 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": identity[1],
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+
+def pytest_terminal_summary(terminalreporter):
+    list_recoveries(terminalreporter)
 
 
 @pytest.fixture(scope="session")

@@ -84,15 +84,19 @@ def without_cluster(tmp_path_factory):
     return folder.content()
 
 
-def test_jobs_that_are_lost_are_replaced_and_the_bytes_are_the_same(folder, slurm, without_cluster):
+def test_jobs_that_are_lost_are_replaced_and_the_bytes_are_the_same(
+    folder, slurm, without_cluster, recovery
+):
     ingest = folder.on_slurm("ingest")
     _until(lambda: folder.num_done("ingest") > 5, ingest)
     first, second = slurm.jobs("RUNNING")
-    slurm("scancel", first)
-    _until(lambda: set(slurm.jobs("RUNNING")) - {first, second}, ingest)
+    with recovery("a worker's job cancelled, another runs"):
+        slurm("scancel", first)
+        _until(lambda: set(slurm.jobs("RUNNING")) - {first, second}, ingest)
     assert folder.num_done("ingest") < 100, "the region is too small to lose a worker midway"
-    slurm.kill(second)
-    _until(lambda: len(set(slurm.jobs("RUNNING")) - {first, second}) == 2, ingest)
+    with recovery("kill -9 of a worker's job, another runs"):
+        slurm.kill(second)
+        _until(lambda: len(set(slurm.jobs("RUNNING")) - {first, second}) == 2, ingest)
     status, messages = _end(ingest)
     assert status == 0, messages
     assert messages.count("1 of 2 jobs have ended") == 2

@@ -116,7 +116,7 @@ class Site:
 
     def failed(self, step):
         path = self.path / "run" / "jobs" / f"{step}.exit"
-        waiting = self.jobs()[step] in self.slurm.jobs("PENDING,RUNNING,COMPLETING")
+        waiting = self.jobs()[step] in self.slurm.jobs("PENDING,CONFIGURING,RUNNING,COMPLETING")
         return not waiting and path.exists() and path.read_text().strip() != "0"
 
     def done(self, step):
@@ -167,7 +167,9 @@ def assert_alike(site, num_epochs):
     torch.testing.assert_close(weights, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, slurm, monkeypatch):
+def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(
+    site, slurm, monkeypatch, recovery
+):
     monkeypatch.chdir(site.path)
     undisturbed = load("run.yaml", ["run_dir=alone", "cube.location=alone.zarr"])
     for stage in (ingest, derive, split, train, predict):
@@ -182,13 +184,14 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
     prepared_on = site.node_of(jobs["prepare"])
     (lost,) = {"n1", "n2"} - {prepared_on}
     site.wait_for(lambda: site.num_done("derive") > 0 and site.jobs_on(lost), "prepare")
-    slurm("scontrol", "update", f"nodename={lost}", "state=DOWN", "reason=test")
-    assert site.num_done("derive") < 64, "the region is too small to lose a node midway"
+    with recovery("a node DOWN, its worker is replaced"):
+        slurm("scontrol", "update", f"nodename={lost}", "state=DOWN", "reason=test")
+        assert site.num_done("derive") < 64, "the region is too small to lose a node midway"
+        site.wait_for(lambda: "jobs have ended" in site.log("prepare"), "prepare")
     shown = site.call("status", "run.yaml", "--cluster", "cluster.yaml")
     assert "pending" in shown
     assert "Dependency" in shown
     site.wait_for(lambda: site.done("prepare"), "prepare")
-    assert "jobs have ended" in site.log("prepare")
     bring_back_nodes(slurm)
     assert site.content("cube.zarr") == site.content("alone.zarr")
 
@@ -198,10 +201,14 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(site, sl
     slurm("scancel", "--signal=USR1", jobs["train"])
     site.wait_for(lambda: f"SLURM job {jobs['train']} requeued" in site.log("train"), "train")
     site.wait_for(lambda: jobs["train"] in slurm.jobs("PENDING"), "train")
-    assert 0 < len(json.loads(history.read_text())) < 40
+    epochs = len(json.loads(history.read_text()))
+    assert 0 < epochs < 40
     best = site.path / "run" / "models" / "llr" / "best.ckpt"
     assert not best.exists()
 
+    with recovery("a training requeued, SLURM's two minutes cut short"):
+        begin_at_once(slurm, jobs["train"])
+        site.wait_for(lambda: len(json.loads(history.read_text())) > epochs, "train")
     site.wait_for(lambda: trained(site, slurm), "train")
     assert site.log("train").count("stopped after step") == 1
     assert_alike(site, 40)

@@ -1,4 +1,4 @@
-"""Ingest and derive survive kill -9 of any of their processes, a full disk and a second run."""
+"""Stages survive kill -9 of any of their processes, a full disk and a second run."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -78,7 +79,8 @@ def log(command_line):
 
 
 def num_done(command_line, stage):
-    return sum(1 for _ in (command_line.folder / "cube.zarr.state" / stage).glob("*/*-*"))
+    store = "run/predictions/nn.zarr" if stage == "predict" else "cube.zarr"
+    return sum(1 for _ in (command_line.folder / f"{store}.state" / stage).glob("*/*-*"))
 
 
 def wait_for_blocks(command_line, stage, process, number=12):
@@ -90,6 +92,20 @@ def wait_for_blocks(command_line, stage, process, number=12):
         time.sleep(0.005)
 
 
+def killed(command_line, stage, config):
+    """Begin a stage and kill it; how many blocks it has finished."""
+    process = start(command_line, stage, config)
+    wait_for_blocks(command_line, stage, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return num_done(command_line, stage)
+
+
+def workers_of(process):
+    children = psutil.Process(process.pid).children()
+    return {c for c in children if any("spawn_main" in part for part in c.cmdline())}
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,38 +113,62 @@ def free_port():
 
 
 @pytest.mark.parametrize("stage", ["ingest", "derive"])
-def test_a_killed_client_is_continued(command_line, settings, undisturbed, stage):
+def test_a_killed_client_is_continued(command_line, settings, undisturbed, stage, recovery):
     config = command_line.write(settings)
     if stage == "derive":
         command_line("ingest", config)
-    process = start(command_line, stage, config)
-    wait_for_blocks(command_line, stage, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = num_done(command_line, stage)
+    done = killed(command_line, stage, config)
     total = -(-REGION["height"] // 32) * -(-REGION["width"] // 32)
     assert done < total
     # The dead run's lock is taken over at once, and only the rest is done.
-    again = command_line(stage, config)
-    assert "takes over the lock" in again.stderr
-    assert f"{stage}: {total - done} blocks" in again.stderr
+    with recovery(f"kill -9 of {stage}"):
+        again = start(command_line, stage, config)
+        wait_for_blocks(command_line, stage, again, done + 1)
+    assert again.wait(timeout=200) == 0
+    assert "takes over the lock" in log(command_line)
+    assert f"{stage}: {total - done} blocks" in log(command_line)
     command_line("derive", config)
     assert contents(command_line.folder / "cube.zarr") == undisturbed
 
 
-def test_a_killed_worker_is_replaced(command_line, begun, undisturbed):
+def test_a_killed_prediction_is_continued(command_line, begun, settings, recovery):
+    command_line.write(
+        settings
+        | {
+            "patches": {"core_px": 32, "oversample": 1},
+            "models": {"nn": {"kind": "nn", "epochs": 1}},
+            "predict": {"tile_px": 32},
+        },
+        begun,
+    )
+    for stage in ("derive", "split", "train"):
+        command_line(stage, begun)
+    folder = command_line.folder / "run" / "predictions" / "nn.zarr"
+    command_line("predict", begun)
+    undisturbed = contents(folder)
+    shutil.rmtree(folder.parent)
+    done = killed(command_line, "predict", begun)
+    with recovery("kill -9 of predict"):
+        again = start(command_line, "predict", begun)
+        wait_for_blocks(command_line, "predict", again, done + 1)
+    assert again.wait(timeout=200) == 0, log(command_line)
+    assert contents(folder) == undisturbed
+
+
+def test_a_killed_worker_is_replaced(command_line, begun, undisturbed, recovery):
     cluster = command_line.write(LOCAL, "local.yaml")
     process = start(command_line, "derive", begun, "--cluster", cluster)
     wait_for_blocks(command_line, "derive", process)
-    children = psutil.Process(process.pid).children()
-    victim = next(c for c in children if any("spawn_main" in part for part in c.cmdline()))
-    victim.kill()
+    with recovery("kill -9 of a Dask worker"):
+        done = num_done(command_line, "derive")
+        workers_of(process).pop().kill()
+        wait_for_blocks(command_line, "derive", process, done + 1)
     assert process.wait(timeout=200) == 0, log(command_line)
     assert contents(command_line.folder / "cube.zarr") == undisturbed
 
 
 def test_a_killed_scheduler_is_one_clear_line_and_another_one_goes_on(
-    command_line, begun, undisturbed
+    command_line, begun, undisturbed, recovery
 ):
     for attempt in ("killed", "whole"):
         address = f"tcp://127.0.0.1:{free_port()}"
@@ -147,7 +187,11 @@ def test_a_killed_scheduler_is_one_clear_line_and_another_one_goes_on(
             cluster = command_line.write(
                 {"kind": "address", "address": address, "workers": 2}, "address.yaml"
             )
-            process = start(command_line, "derive", begun, "--cluster", cluster)
+            done = num_done(command_line, "derive")
+            timed = nullcontext() if attempt == "killed" else recovery("the Dask scheduler killed")
+            with timed:
+                process = start(command_line, "derive", begun, "--cluster", cluster)
+                wait_for_blocks(command_line, "derive", process, done + 1)
             if attempt == "killed":
                 wait_for_blocks(command_line, "derive", process)
                 scheduler.kill()
@@ -163,7 +207,9 @@ def test_a_killed_scheduler_is_one_clear_line_and_another_one_goes_on(
     assert contents(command_line.folder / "cube.zarr") == undisturbed
 
 
-def test_a_full_disk_is_one_clear_line_and_keeps_what_is_done(command_line, begun, undisturbed):
+def test_a_full_disk_is_one_clear_line_and_keeps_what_is_done(
+    command_line, begun, undisturbed, recovery
+):
     # No file may grow beyond 3 KiB: some shards of the uphill index do not fit.
     command = f"ulimit -f 3; exec {Path(sys.executable).with_name('landslide-dist')} derive {begun}"
     limited = subprocess.run(
@@ -177,7 +223,11 @@ def test_a_full_disk_is_one_clear_line_and_keeps_what_is_done(command_line, begu
     assert limited.returncode == 2, limited.stderr
     assert "there is no room left at" in limited.stderr
     assert "Traceback" not in limited.stderr
-    command_line("derive", begun)
+    done = num_done(command_line, "derive")
+    with recovery("a full disk"):
+        again = start(command_line, "derive", begun)
+        wait_for_blocks(command_line, "derive", again, done + 1)
+    assert again.wait(timeout=200) == 0, log(command_line)
     assert contents(command_line.folder / "cube.zarr") == undisturbed
 
 

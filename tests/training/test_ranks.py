@@ -55,9 +55,23 @@ def run(world_size, folder, jobs):
     settings = folder / f"settings-{world_size}.json"
     settings.write_text(json.dumps({"jobs": jobs}))
     with started(world_size, settings) as processes:
-        for process in processes:
-            errors = process.communicate(timeout=200)[1]
-            assert process.returncode == 0, errors
+        end(processes)
+
+
+def end(processes):
+    """All must end well."""
+    for process in processes:
+        errors = process.communicate(timeout=200)[1]
+        assert process.returncode == 0, errors
+
+
+def wait(processes, happened):
+    """Until it has happened, which must be before any process ends."""
+    deadline = time.monotonic() + 200
+    while not happened() and time.monotonic() < deadline:
+        ended = [process for process in processes if process.poll() is not None]
+        assert not ended, ended[0].communicate()[1]
+        time.sleep(0.05)
 
 
 def samples(folder, first_step=1, last_step=10**9):
@@ -105,7 +119,7 @@ def test_one_two_and_four_processes_train_the_same_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_four_processes_killed_go_on_as_two_or_as_one(tmp_path):
+def test_four_processes_killed_go_on_as_two_or_as_one(tmp_path, recovery):
     job = {"kind": "cnn", "model": {"batch_size": 5, "epochs": 2}}
     run(1, tmp_path, [job | {"folder": str(tmp_path / "whole")}])
     expected = samples(tmp_path / "whole")
@@ -118,12 +132,8 @@ def test_four_processes_killed_go_on_as_two_or_as_one(tmp_path):
     settings.write_text(json.dumps(slow))
     # In the second epoch, after a state within it.
     enough = steps_an_epoch + 5
-    deadline = time.monotonic() + 200
     with started(4, settings) as processes:
-        while max(samples(killed), default=0) < enough and time.monotonic() < deadline:
-            ended = [process for process in processes if process.poll() is not None]
-            assert not ended, ended[0].communicate()[1]
-            time.sleep(0.05)
+        wait(processes, lambda: max(samples(killed), default=0) >= enough)
         for process in processes:
             process.send_signal(signal.SIGKILL)
     state = torch.load(killed / "state.ckpt", weights_only=True)
@@ -134,7 +144,11 @@ def test_four_processes_killed_go_on_as_two_or_as_one(tmp_path):
     for world_size in (2, 1):
         folder = tmp_path / f"resumed-{world_size}"
         shutil.copytree(killed, folder, ignore=shutil.ignore_patterns("rank-*"))
-        run(world_size, folder, [job | every | {"folder": str(folder)}])
+        settings.write_text(json.dumps({"jobs": [job | every | {"folder": str(folder)}]}))
+        with started(world_size, settings) as processes:
+            with recovery(f"kill -9 of four training processes, as {world_size}"):
+                wait(processes, lambda folder=folder: samples(folder))
+            end(processes)
         before = samples(killed, last_step=saved_step)
         after = samples(folder)
         assert min(after) == saved_step + 1
