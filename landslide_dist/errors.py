@@ -1,7 +1,8 @@
 """The few ways in which a run is refused: each message says what is wrong, which value, what to do.
 
-The command line prints the message on one line and exits with status 2; anything that is not a
-:class:`LandslideDistError` is a defect of this package and keeps its traceback.
+The command line prints the message on one line and exits with status 2, or with 75 where the same
+command may go on later; anything that is not a :class:`LandslideDistError` is a defect of this
+package and keeps its traceback.
 """
 
 
@@ -22,4 +23,4 @@ class StoreError(LandslideDistError):
 
 
 class ProcessError(LandslideDistError):
-    """A process that works together with this one is gone."""
+    """A process that works together with this one is gone, or another has taken over."""

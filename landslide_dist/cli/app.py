@@ -10,7 +10,7 @@ import typer
 
 from landslide_dist.config import RunConfig, load
 from landslide_dist.config.load import AnyConfig, load_any, to_yaml
-from landslide_dist.errors import LandslideDistError
+from landslide_dist.errors import LandslideDistError, ProcessError, StoreError
 from landslide_dist.progress import console
 from landslide_dist.telemetry import serve
 
@@ -74,7 +74,11 @@ def options(
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one line on stderr and exit status 2."""
+    """Entry point: a user's mistake is one line on stderr and exit status 2.
+
+    A lost process, or a store that did not answer, is 75 instead (``EX_TEMPFAIL``): the same command
+    may go on later, and what runs it may simply call it again.
+    """
     # Torch's threads otherwise spin while they wait; where cores are shared with anything else,
     # that slows training several times. It is read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -85,7 +89,16 @@ def main() -> None:
         if debug:
             raise
         console.print(f"landslide-dist: {' '.join(str(error).split())}", markup=False)
-        sys.exit(2)
+        sys.exit(os.EX_TEMPFAIL if _may_pass(error) else 2)
+
+
+def _may_pass(error: LandslideDistError) -> bool:
+    if isinstance(error, StoreError):
+        # Libraries of object stores, which most commands that fail have not loaded.
+        from landslide_dist.store.retry import may_pass
+
+        return may_pass(error)
+    return isinstance(error, ProcessError)
 
 
 def load_config(

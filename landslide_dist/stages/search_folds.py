@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.model import AlignedModel, FittedModel, ModelConfig
@@ -21,7 +24,8 @@ from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import is_complete, split_hash, write_split
-from landslide_dist.training.ranks import first_rank_first
+from landslide_dist.store.lock import hold
+from landslide_dist.training.ranks import first_rank_first, wait_for_all_ranks
 from landslide_dist.training.search import GridPoint, HeldOut
 from landslide_dist.whole_file import write_whole
 
@@ -41,7 +45,14 @@ class SearchFolds:
     @cached_property
     def run_dir(self) -> str:
         """Where splits and checkpoints of the folds go: another one for another test part."""
-        return f"{self.context.paths.run_dir}/search/{split_hash(self.context)}"
+        seen = {"split": split_hash(self.context), "values": sorted(self._seen)}
+        return f"{self.context.paths.run_dir}/search/{config_hash(seen)}"
+
+    @property
+    def _seen(self) -> frozenset[int]:
+        """Values of the run's split that a choice may see."""
+        parts = self.context.config.split.parts()
+        return parts["train"] | parts["validation"]
 
     @cached_property
     def split(self) -> SplitConfig:
@@ -81,12 +92,11 @@ class SearchFolds:
                 self._divide(folds)
 
     def _divide(self, folds: RunContext) -> None:
-        parts = self.context.config.split.parts()
         locations = {
             "landslide": self.context.config.cube.location,
             "split": self.context.split_location,
         }
-        seen = MaskedLabels(ZarrReader(locations), parts["train"] | parts["validation"])
+        seen = MaskedLabels(ZarrReader(locations), self._seen)
         try:
             write_split(folds, seen)
         except ConfigError as error:
@@ -155,7 +165,7 @@ def _held_out(trainer: ModelTrainer, name: str) -> HeldOut:
     if known is not None:
         return known
     result = _fit(trainer, name)
-    content = {"key": trainer.context.model_hash(name), **asdict(result)}
+    content = {"key": _key(trainer.context, name), **asdict(result)}
     write_whole(_held_out_path(trainer.context, name), json.dumps(content))
     return result
 
@@ -166,8 +176,24 @@ def _known(context: RunContext, name: str) -> HeldOut | None:
     if not path.exists():
         return None
     content = json.loads(path.read_text())
-    # The labels and the run's test part are told by the folder.
-    return HeldOut(**content) if content.pop("key") == context.model_hash(name) else None
+    return HeldOut(**content) if content.pop("key") == _key(context, name) else None
+
+
+def _key(context: RunContext, name: str) -> str:
+    """What a score depends on; the labels and the run's test part are told by the folder."""
+    predict = context.config.predict
+    surround = {"tile_px": predict.tile_px, "context_px": predict.context_px}
+    return config_hash({"model": context.model_hash(name), **surround})
+
+
+@contextmanager
+def _in_turn(location: str) -> Iterator[None]:
+    """Shares that need the same LLR come one by one: the first trains it, the others find it."""
+    alone = rank_zero_only(hold)(location, "search", in_turn=True) or nullcontext()
+    with alone:
+        # All ranks look for it only now.
+        wait_for_all_ranks()
+        yield
 
 
 def _held_out_path(context: RunContext, name: str) -> Path:
@@ -181,7 +207,9 @@ def _fit(trainer: ModelTrainer, name: str) -> HeldOut:
     _ = trainer.statistics
     settings = config.models[name]
     if isinstance(settings, AlignedModel) and config.llr_of(name) is not None:
-        trainer.train(settings.aligned.llr)
+        llr = settings.aligned.llr
+        with _in_turn(f"{trainer.context.paths.model_dir(llr)}/search"):
+            trainer.train(llr)
     held_out = {"held out": config.split.parts()["test"]}
     try:
         # Not the training loop's validation loss, which is that of the training context: the map

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from distributed import CancelledError, Client, KilledWorker, as_completed
 from distributed.comm.core import CommClosedError
 
-from landslide_dist.errors import StoreError
+from landslide_dist.errors import ProcessError, StoreError
 from landslide_dist.grid import Window
 from landslide_dist.progress import console, track, writes_json
 from landslide_dist.store.ledger import Ledger, block_key
@@ -103,8 +103,8 @@ def run_blocks(
         What was run, and how long its steps took.
 
     Raises:
-        StoreError: A store failed for good, the lock or the cluster was lost; what is finished
-            stays finished.
+        StoreError: A store failed for good; what is finished stays finished.
+        ProcessError: The lock or the cluster was lost; as well.
     """
     done = ledger.done()
     pending = [window for window in windows if block_key(window) not in done]
@@ -273,6 +273,6 @@ def cluster_errors() -> Iterator[None]:
             "blocks are kept"
         ) from error
     except (CancelledError, CommClosedError) as error:
-        raise StoreError(
+        raise ProcessError(
             "the Dask scheduler was lost; finished blocks are kept: run the stage again"
         ) from error

@@ -42,7 +42,8 @@ def block_results(
         The results, in the order of the windows.
 
     Raises:
-        StoreError: A store failed for good, or the cluster was lost.
+        StoreError: A store failed for good.
+        ProcessError: The cluster was lost.
     """
     found = (
         _of_threads(call, windows, threads or os.cpu_count() or 1)

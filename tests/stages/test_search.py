@@ -273,3 +273,55 @@ def test_shares_of_a_search_end_as_one(settings, command_line):
     for name, model in found(config).items():
         for again, before in zip(model["points"], whole[name]["points"], strict=True):
             assert again["nll"] == pytest.approx(before["nll"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_shares_at_the_same_time_do_not_hinder_each_other(settings, command_line):
+    """Settings that look uphill need the LLR of their fold, which one of the shares trains."""
+    # Long enough for all shares to want it while it is trained.
+    settings["models"] = MODELS | {"llr": MODELS["llr"] | {"epochs": 30}}
+    config = prepared(settings)
+    run = command_line.write(settings)
+    command_line("search", run, "--prepare")
+    program = Path(sys.executable).with_name("landslide-dist")
+    for turn in ("search", "uphill"):
+        if turn == "uphill":
+            # Whoever was last in the first turn has gone on: back to where all begin it.
+            for held_out in files(config, "lann_*/held_out.json"):
+                shutil.rmtree(held_out.parent)
+            for of_fold in files(config, "llr_*/best.ckpt"):
+                if not (of_fold.parent / "held_out.json").exists():
+                    shutil.rmtree(of_fold.parent)
+        shares = [
+            subprocess.Popen(
+                [program, "search", run, "--part", f"{k}/2"],
+                cwd=command_line.folder,
+                env=command_line.environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for k in range(2)
+        ]
+        for share in shares:
+            _, messages = share.communicate(timeout=280)
+            assert share.returncode == 0, messages
+    kept = files(config, "held_out.json")
+    assert len(kept) == 12
+    search(config)
+    assert files(config, "held_out.json") == kept
+
+
+def test_another_test_fold_is_another_search(settings):
+    """Its labels were those of training before."""
+    settings["split"] = {"kind": "random", "folds": 3, "test_fold": 0}
+    config = prepared(settings)
+    other = config.model_copy(update={"split": config.split.model_copy(update={"test_fold": 1})})
+    first, second = (SearchFolds(RunContext(run), config.search) for run in (config, other))
+    assert first.context.split_location == second.context.split_location
+    assert first.run_dir != second.run_dir
+    for folds in (first, second):
+        folds.write_split()
+    held_out, seen = (
+        split_of(folds.run(0, folds.context.config.models)) for folds in (first, second)
+    )
+    assert not np.array_equal(held_out, seen)

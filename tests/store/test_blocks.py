@@ -4,7 +4,7 @@ import time
 import pytest
 from distributed import Client, LocalCluster
 
-from landslide_dist.errors import DataError, StoreError
+from landslide_dist.errors import DataError, ProcessError
 from landslide_dist.grid import Grid
 from landslide_dist.store import retry
 from landslide_dist.store.blocks import run_blocks
@@ -173,7 +173,7 @@ def test_on_a_cluster(ledger, lock):
 
 def test_a_lost_lock_stops_the_run(ledger, lock):
     lock._lost.set()
-    with pytest.raises(StoreError, match="another run took it over"):
+    with pytest.raises(ProcessError, match="another run took it over"):
         run_blocks(Nothing(), WINDOWS, ledger, lock, "test")
     assert len(ledger.done()) < len(WINDOWS)
     lock._lost.clear()

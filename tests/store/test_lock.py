@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from landslide_dist.errors import StoreError
+from landslide_dist.errors import ProcessError, StoreError
 from landslide_dist.progress import console
 from landslide_dist.store import lock as lock_module
 from landslide_dist.store.lock import Holder, hold
@@ -118,7 +118,7 @@ def test_the_heartbeat_shows_and_a_loss_is_noticed(location, monkeypatch):
         while not file.replace(thief.content(), file.read()):
             pass
         time.sleep(0.3)
-        with pytest.raises(StoreError, match="another run took it over"):
+        with pytest.raises(ProcessError, match="another run took it over"):
             lock.check()
     # What another run holds is not removed.
     assert Holder.parse(open_lock_file(location).read().content).stage == "thief"
@@ -147,7 +147,7 @@ def test_the_heartbeat_outlives_a_store_that_fails_for_a_while(tmp_path, monkeyp
         monkeypatch.setattr(lock_module, "STALE_S", 0.2)
         failing.set()
         time.sleep(0.5)
-        with pytest.raises(StoreError, match="another run took it over, or may"):
+        with pytest.raises(ProcessError, match="another run took it over, or may"):
             lock.check()
         failing.clear()
 

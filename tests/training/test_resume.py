@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from landslide_dist.errors import DataError, StoreError
+from landslide_dist.errors import DataError, ProcessError, StoreError
 from landslide_dist.store import lock
 from landslide_dist.store.lock import hold
 from landslide_dist.training.resume import Preempted, notice_between_trainings
@@ -119,7 +119,7 @@ def test_a_training_whose_model_another_has_taken_over_writes_no_more(
         time.sleep(0.2)
 
     monkeypatch.setattr(Recorder, "note", steal)
-    with pytest.raises(StoreError, match="another run took it over"):
+    with pytest.raises(ProcessError, match="another run took it over"):
         train(reader, tmp_path)
     assert not (tmp_path / "state.ckpt").exists()
 
