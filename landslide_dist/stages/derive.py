@@ -115,6 +115,9 @@ def _fill(
     ledger = Ledger(location, "derive", fingerprint)
     if open_group(location).attrs.get("derive_hash") != fingerprint:
         ledger.clear()
+        # Said before the arrays are emptied: whatever ends this, nobody takes them for whole.
+        undone = {"derive_hash": None, "derived": False}
+        cube.add_variables(location, [], config.cube.storage, attrs=undone)
         attributes = {"derive_hash": fingerprint, "derived": False}
         add_derived(config, location, task, attributes)
     windows = cube.shard_windows(location)

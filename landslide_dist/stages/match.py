@@ -96,6 +96,9 @@ def match(config: RunConfig, lock: Lock, client: Client | None) -> None:
     ledger = Ledger(location, "match", fingerprint)
     if attributes.get("match_begun") != fingerprint:
         ledger.clear()
+        # Said before the array is emptied: whatever ends this, nobody takes it for whole.
+        undone = {"match_begun": None, "matched": None}
+        cube.add_variables(location, [], config.cube.storage, attrs=undone)
         begun = {"match_begun": fingerprint, "matched": None}
         cube.add_variables(location, [output], config.cube.storage, attrs=begun)
     steps = run_blocks(task, cube.shard_windows(location), ledger, lock, "match", client)

@@ -94,12 +94,15 @@ def exists(location: str) -> bool:
 def delete(location: str) -> None:
     """Remove a store and its ledger; nothing happens where there is none.
 
+    Its own metadata goes first: a store whose removal is cut short is no store, and not one that
+    lacks blocks.
+
     Raises:
         StoreError: It is still there afterwards (object stores refuse some removals silently).
     """
     fs, path = filesystem(location)
     with store_errors(location):
-        for victim in (path, f"{path}.state"):
+        for victim in (f"{path}/zarr.json", f"{path}.state", path):
             if fs.exists(victim):
                 fs.rm(victim, recursive=True)
             fs.invalidate_cache()
