@@ -8,17 +8,22 @@ lies outside.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj import CRS, Proj
+from pyproj.aoi import AreaOfInterest
+from pyproj.database import query_utm_crs_info
+from pyproj.exceptions import CRSError, ProjError
 
 from landslide_dist.errors import ConfigError
 
 #: Relative difference below which two pixel sizes or origins are the same number.
 TOLERANCE = 1e-6
+#: Share by which lengths on a map may differ from those on the ground.
+MAX_DISTORTION = 0.05
 
 
 @dataclass(frozen=True, order=True)
@@ -205,3 +210,40 @@ def normalise_crs(crs: str) -> str:
         )
     code = parsed.to_epsg()
     return f"EPSG:{code}" if code else parsed.to_wkt()
+
+
+def distorted_scale(crs: str | CRS, bounds: tuple[float, float, float, float]) -> float | None:
+    """Length on the map of a metre on the ground, where that is too far from a metre.
+
+    Args:
+        crs: Projected CRS in metres.
+        bounds: left, bottom, right, top in metres; their centre is looked at.
+
+    Returns:
+        The scale factor of the direction in which it is furthest from 1; None where it differs by
+        at most ``MAX_DISTORTION``, or the CRS has none there.
+    """
+    try:
+        proj = Proj(crs)
+        factors = proj.get_factors(*_centre(proj, bounds))
+    except ProjError:
+        return None
+    # Of an ellipse: every other direction, the meridian and the parallel too, lies between.
+    ends = (factors.tissot_semiminor, factors.tissot_semimajor)
+    furthest = max(ends, key=lambda factor: abs(factor - 1))
+    return furthest if isfinite(furthest) and abs(furthest - 1) > MAX_DISTORTION else None
+
+
+def utm_zone(crs: str | CRS, bounds: tuple[float, float, float, float]) -> str | None:
+    """``EPSG:n`` of the UTM zone of the centre of bounds in metres; None near the poles."""
+    longitude, latitude = _centre(Proj(crs), bounds)
+    place = AreaOfInterest(longitude, latitude, longitude, latitude)
+    zones = query_utm_crs_info("WGS 84", place)
+    return f"EPSG:{zones[0].code}" if zones else None
+
+
+def _centre(proj: Proj, bounds: tuple[float, float, float, float]) -> tuple[float, float]:
+    """Longitude and latitude; infinite outside the projection."""
+    left, bottom, right, top = bounds
+    longitude, latitude = proj((left + right) / 2, (bottom + top) / 2, inverse=True)
+    return longitude, latitude

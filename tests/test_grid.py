@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landslide_dist.errors import ConfigError
-from landslide_dist.grid import Grid, Window
+from landslide_dist.grid import Grid, Window, distorted_scale, utm_zone
 
 UTM = "EPSG:32632"
 
@@ -64,3 +64,47 @@ def test_window_arithmetic():
 def test_grids_that_cannot_be(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+#: A CRS of a building site, tied to no place.
+SITE = """ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],
+LENGTHUNIT["metre",1]]"""
+
+
+def around(x, y):
+    return x - 500, y - 500, x + 500, y + 500
+
+
+@pytest.mark.parametrize(
+    ("crs", "x", "y"),
+    [
+        (UTM, 0, 0),
+        (UTM, 8e5, 5.2e6),
+        ("EPSG:32717", 7.1e5, 9.56e6),
+        ("EPSG:3035", 1.77e6, 1.02e6),  # the Canary Islands
+        ("EPSG:2056", 2.6e6, 1.2e6),
+        ("EPSG:5070", -2e6, 2e6),
+        ("EPSG:3413", 0, 0),
+        ("EPSG:3857", 0, 1e6),
+        (SITE, 0, 0),
+        (UTM, 1e9, 0),  # no place on the ground
+    ],
+)
+def test_crss_that_are_true_to_scale_or_have_none(crs, x, y):
+    assert distorted_scale(crs, around(x, y)) is None
+
+
+@pytest.mark.parametrize(
+    ("crs", "x", "y", "factor", "zone"),
+    [
+        ("EPSG:3857", 1.113e6, 5.78e6, 1.4395, "EPSG:32632"),
+        ("EPSG:3857", -8.8e6, -2.3e6, 1.0655, "EPSG:32717"),
+        # Equal in area but not in lengths, along the parallels or aslant.
+        ("EPSG:6933", 1e6, 5e6, 1.1842, "EPSG:32632"),
+        ("ESRI:54009", 3e6, 5e6, 1.1411, "EPSG:32636"),
+        ("EPSG:3857", 0, 2.9e7, 47.17, None),
+    ],
+)
+def test_crss_that_are_not_true_to_scale(crs, x, y, factor, zone):
+    assert distorted_scale(crs, around(x, y)) == pytest.approx(factor, rel=1e-3)
+    assert utm_zone(crs, around(x, y)) == zone

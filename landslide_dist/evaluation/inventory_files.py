@@ -13,6 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from landslide_dist.errors import DataError
+from landslide_dist.grid import distorted_scale
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,14 @@ def _polygons(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
 
 
 def common_crs(first: gpd.GeoDataFrame, second: gpd.GeoDataFrame) -> CRS:
-    """A projected CRS in metres: the first's, the second's, or else the UTM zone of the first."""
+    """A projected CRS in metres: the first's, the second's, or else the UTM zone of the first.
+
+    One in which lengths are not those on the ground, as in Web Mercator, is passed over.
+    """
     for frame in (first, second):
         crs = CRS(frame.crs)
-        if crs.is_projected and crs.axis_info[0].unit_name in ("metre", "meter"):
+        in_metres = crs.is_projected and crs.axis_info[0].unit_name in ("metre", "meter")
+        if in_metres and distorted_scale(crs, tuple(frame.total_bounds)) is None:
             return crs
     return CRS(first.estimate_utm_crs())
 

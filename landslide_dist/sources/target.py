@@ -7,7 +7,7 @@ from rasterio.warp import transform_bounds
 
 from landslide_dist.config.cube import GridConfig
 from landslide_dist.errors import ConfigError
-from landslide_dist.grid import TOLERANCE, Grid
+from landslide_dist.grid import TOLERANCE, Grid, distorted_scale, utm_zone
 from landslide_dist.sources.band import GdalBand
 
 Bounds = tuple[float, float, float, float]
@@ -21,9 +21,26 @@ def open_grid(config: GridConfig) -> Grid:
     that come from another CRS are widened to whole multiples of the pixel size.
 
     Raises:
-        ConfigError: CRS, pixel size or bounds are missing or unusable.
+        ConfigError: CRS, pixel size or bounds are missing or unusable, or lengths in the CRS are
+            not those on the ground.
         DataError: The raster cannot be read.
     """
+    grid = _configured(config)
+    factor = distorted_scale(grid.crs, grid.bounds)
+    if factor is not None:
+        name = grid.crs if grid.crs.startswith("EPSG") else CRS(grid.crs).name
+        true = utm_zone(grid.crs, grid.bounds) or "a polar stereographic one"
+        raise ConfigError(
+            f"cube.grid: {name} has scale factor {factor:.3g} at the centre of the grid: a pixel "
+            f"of {grid.pixel_m:g} m is {grid.pixel_m / factor:.3g} m on the ground, so slopes, "
+            f"looking distances and areas would be wrong; give crs {true}, with pixel_m and any "
+            "bounds in it"
+        )
+    return grid
+
+
+def _configured(config: GridConfig) -> Grid:
+    """The grid as it is asked for."""
     if config.like is None:
         # The configuration sees to it.
         assert config.crs is not None

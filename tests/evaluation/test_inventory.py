@@ -324,6 +324,21 @@ def test_files_are_repaired_and_brought_into_one_crs(tmp_path):
     assert on_one_map(other, other)[2].to_epsg() == 32632
 
 
+def test_areas_are_never_those_of_web_mercator(tmp_path):
+    """A square of 100 m2 is 207 m2 there, at 46 degrees north."""
+    outline = gpd.GeoSeries([square(600000, 5.1e6)], crs="EPSG:32632")
+    crss = {"web": "EPSG:3857", "degrees": "EPSG:4326", "utm": "EPSG:32632"}
+    found = {
+        name: read_inventory(save(tmp_path, f"{name}.gpkg", outline.to_crs(crs), crs))
+        for name, crs in crss.items()
+    }
+    assert found["web"].frame.area.sum() > 200
+    for pair in (("web", "utm"), ("utm", "web"), ("web", "degrees"), ("web", "web")):
+        first, second, crs = on_one_map(*(found[name] for name in pair))
+        assert crs.to_epsg() == 32632
+        assert [first.area.sum(), second.area.sum()] == pytest.approx([100, 100], rel=1e-4)
+
+
 def test_files_that_cannot_be_compared_say_why(tmp_path):
     def refused(path, layer=None):
         with pytest.raises(DataError) as error:

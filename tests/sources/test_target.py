@@ -68,3 +68,28 @@ def test_crs_pixel_size_and_bounds():
 def test_missing_raster(tmp_path):
     with pytest.raises(DataError, match="nowhere.tif"):
         open_grid(GridConfig(like=str(tmp_path / "nowhere.tif")))
+
+
+def test_a_crs_that_is_not_true_to_scale_is_refused(write_raster):
+    """At 46 degrees north 10 m of Web Mercator are 7 m."""
+    bounds = (1.11e6, 5.78e6, 1.112e6, 5.782e6)
+    with pytest.raises(ConfigError) as refused:
+        open_grid(GridConfig(crs="EPSG:3857", pixel_m=10, bounds=bounds))
+    assert "EPSG:3857 has scale factor 1.44 at the centre of the grid" in str(refused.value)
+    assert "a pixel of 10 m is 6.95 m on the ground" in str(refused.value)
+    assert "give crs EPSG:32632, with pixel_m" in str(refused.value)
+    web = Affine(10, 0, 1.11e6, 0, -10, 5.782e6)
+    path = write_raster(np.ones((60, 80), np.uint8), web, crs="EPSG:3857")
+    for settings in ({}, {"pixel_m": 20}, {"bounds": bounds}):
+        with pytest.raises(ConfigError, match=r"EPSG:3857 has scale factor 1\.44"):
+            open_grid(GridConfig(like=path, **settings))
+    assert open_grid(GridConfig(like=path, crs=UTM, pixel_m=10)).crs == UTM
+    utm = write_raster(np.ones((60, 80), np.uint8), ODD)
+    with pytest.raises(ConfigError, match=r"EPSG:3395 has scale factor 1\.4\d"):
+        open_grid(GridConfig(like=utm, crs="EPSG:3395", pixel_m=10))
+
+
+def test_near_the_pole_no_utm_zone_is_offered():
+    bounds = (0, 2.9e7, 1e3, 2.9001e7)
+    with pytest.raises(ConfigError, match="give crs a polar stereographic one"):
+        open_grid(GridConfig(crs="EPSG:3857", pixel_m=10, bounds=bounds))
