@@ -51,7 +51,7 @@ ChipSource = Annotated[PictureChips | CroppedChips, Field(discriminator="kind")]
 
 
 class ChipSplit(Config):
-    """Chips are divided at random, each class alike."""
+    """Images are divided at random, each with all chips cut out of it."""
 
     fractions: tuple[float, float, float] = Field(
         (0.6, 0.2, 0.2), description="train, validation, test"

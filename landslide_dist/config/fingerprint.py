@@ -1,8 +1,9 @@
 """Hashes by which a stage knows that what it would make is already there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from landslide_dist.config.model import AlignedModel, TrainedModel
 from landslide_dist.config.run import RunConfig, config_hash
 
 
@@ -23,11 +24,33 @@ def match_hash(config: RunConfig, ingested: str, reference: str) -> str:
     return config_hash(config.cube.matching, {"ingested": ingested, "reference": reference})
 
 
-def model_hash(config: RunConfig, name: str, derived: str, buffer_px: int) -> str:
-    """What a trained model depends on: cube, split, patches, its own settings, its LLR's."""
+def started_from(config: RunConfig, name: str) -> dict[str, str]:
+    """Setting -> path of each checkpoint that a model begins with, or its LLR of this run."""
+    model, llr = config.models[name], config.llr_of(name)
+    found = {}
+    if isinstance(model, TrainedModel) and model.init_from is not None:
+        found["init_from"] = model.init_from
+    if llr is not None and llr.init_from is not None:
+        found["llr.init_from"] = llr.init_from
+    if isinstance(model, AlignedModel) and model.aligned.features is None and llr is None:
+        found["aligned.llr"] = model.aligned.llr
+    return found
+
+
+def model_hash(
+    config: RunConfig, name: str, derived: str, buffer_px: int, files: Mapping[str, Any]
+) -> str:
+    """What a trained model depends on: cube, split, patches, its own settings, its LLR's.
+
+    Args:
+        config: The run.
+        name: The model.
+        derived: Fingerprint of the cube.
+        buffer_px: Of the split as it is: by default it is as wide as the models of the run see.
+        files: Setting -> version of the file that it names.
+    """
     return config_hash(
-        # The buffer as it is: by default it is as wide as the models of the run see.
-        {"derived": derived, "buffer_px": buffer_px},
+        {"derived": derived, "buffer_px": buffer_px} | ({"files": dict(files)} if files else {}),
         config.split,
         config.patches,
         config.models[name],

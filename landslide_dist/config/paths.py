@@ -1,6 +1,8 @@
 """Where a run keeps what it makes, below ``run_dir``."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from landslide_dist.config.run import RunConfig, config_hash
 
@@ -16,8 +18,14 @@ class RunPaths:
         """The paths of a run."""
         return cls(config.run_dir.rstrip("/"))
 
-    def split(self, config: RunConfig, buffer_px: int) -> str:
-        """Zarr group of the split raster; folds of one division share it."""
+    def split(self, config: RunConfig, buffer_px: int, polygons: Sequence[dict[str, Any]]) -> str:
+        """Zarr group of the split raster; folds of one division share it.
+
+        Args:
+            config: The run.
+            buffer_px: Masked band between the parts.
+            polygons: Which version of the file of ``split.regions`` divides.
+        """
         settings = config.split.model_dump(
             mode="json", exclude={"test_fold", "validation", "buffer_px"}
         )
@@ -26,6 +34,8 @@ class RunPaths:
             settings["stride_px"] = config.patches.stride_px
         if settings["regions"] is None:
             del settings["regions"]
+        else:
+            settings["regions"]["files"] = list(polygons)
         return f"{self.run_dir}/splits/{config_hash(settings)}.zarr"
 
     def model_dir(self, model: str) -> str:

@@ -50,6 +50,13 @@ class PredictConfig(Config):
     )
     cog: bool = Field(True, description="also write Cloud-Optimised GeoTIFFs")
 
+    @property
+    def tiles(self) -> dict[str, int]:
+        """What probabilities depend on beside the model: nothing where its halo is exact."""
+        if self.context_px is None:
+            return {}
+        return {"tile_px": self.tile_px, "context_px": self.context_px}
+
     @field_validator("class_bounds")
     @classmethod
     def _ascending(cls, bounds: tuple[float, ...]) -> tuple[float, ...]:

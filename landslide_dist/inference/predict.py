@@ -205,7 +205,8 @@ def check_channels(of_model: Channels | EventChannels, of_cube: Channels | Event
     """Refuse a model that was trained on other channels than the cube has.
 
     Raises:
-        DataError: They are of another task, or of other images.
+        DataError: They are of another task or of other images; a variable that the model reads is
+            missing, or its codes mean something else.
     """
     if type(of_model) is not type(of_cube):
         raise DataError(
@@ -219,6 +220,8 @@ def check_channels(of_model: Channels | EventChannels, of_cube: Channels | Event
                 f"the model was trained on {of_model} ({of_model.dtype}) but the cube has "
                 f"{of_cube} ({of_cube.dtype}): give the same bands, and cube.matching as the model"
             )
+    if isinstance(of_model, Channels) and isinstance(of_cube, Channels):
+        of_cube.check_readable_by(of_model)
 
 
 def check_fits(metadata: Mapping[str, Any], grid: Grid, distances_m: Sequence[float]) -> None:

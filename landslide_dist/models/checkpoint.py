@@ -183,6 +183,22 @@ def load_chip_model(path: str | Path) -> tuple[ChipModel, dict[str, Any]]:
     return _model(_read(path), str(path), _CHIP_FORMAT, build)
 
 
+def start_weights(model: nn.Module, start: nn.Module, path: str) -> None:
+    """Give a fresh model the weights of another, read from a file.
+
+    Raises:
+        DataError: Their names or shapes are others.
+    """
+    try:
+        model.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"init_from {path!r}: its weights do not fit this model ({reason}); start from a "
+            "checkpoint of the same kind and size"
+        ) from error
+
+
 def fingerprint(path: str | Path) -> str | None:
     """``model_hash`` of a checkpoint of either kind; None where there is no such file.
 

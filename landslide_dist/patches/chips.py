@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations, product
 from zlib import crc32
 
 import numpy as np
@@ -23,32 +24,91 @@ AS_IT_IS = -1
 
 
 def divide(
-    labels: NDArray[np.uint8], fractions: tuple[float, float, float], seed: int
+    labels: NDArray[np.uint8],
+    groups: NDArray[np.int64],
+    fractions: tuple[float, float, float],
+    seed: int,
 ) -> NDArray[np.uint8]:
-    """Part of each chip: 0 train, 1 validation, 2 test; each class divided alike, at random.
+    """Part of each chip: 0 train, 1 validation, 2 test; whole groups, at random.
+
+    Groups that hold a landslide and groups that hold none are divided alike.
 
     Args:
         labels: ``(chip,)`` 1 or 0.
-        fractions: Of the three parts.
+        groups: ``(chip,)`` any integers; chips of one group come into one part.
+        fractions: Of the chips, not of the groups, of the three parts.
         seed: Two seeds are two divisions.
 
     Raises:
         DataError: A part would have no chip of a class.
     """
-    parts = np.empty(len(labels), dtype=np.uint8)
-    shares = np.cumsum(fractions)[:-1]
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    sizes, holds = np.bincount(group), np.bincount(group, weights=labels) > 0
+    # Drawn in the order in which they come, so that groups of one chip are drawn as chips are.
+    in_order = np.argsort(first)
+    part_of_group = np.empty(len(first), dtype=np.uint8)
     for value in (0, 1):
-        members = np.flatnonzero(labels == value)
-        bounds = np.rint(shares * len(members)).astype(int)
-        pieces = np.split(members[permutation(len(members), seed, value)], bounds)
-        for part, piece in enumerate(pieces):
-            if not len(piece):
-                raise DataError(
-                    f"{len(members)} chips of class {value} leave none for {PART_NAMES[part]}: "
-                    "give more chips or other split.fractions"
-                )
-            parts[piece] = part
+        members = in_order[holds[in_order] == value]
+        drawn = members[permutation(len(members), seed, value)]
+        part_of_group[drawn] = _parts_of(sizes[drawn], fractions)
+    parts = part_of_group[group]
+    for value, part in product((0, 1), range(len(PART_NAMES))):
+        of_class = labels == value
+        if not (parts[of_class] == part).any():
+            raise DataError(
+                f"{of_class.sum()} chips of class {value} from {len(np.unique(group[of_class]))} "
+                f"images leave none for {PART_NAMES[part]}: give chips of more images or other "
+                "split.fractions"
+            )
     return parts
+
+
+def _parts_of(sizes: IntArray, fractions: tuple[float, float, float]) -> IntArray:
+    """Part of each group, by the chips that it has; the groups come in a random order.
+
+    They are cut as if all were of one size. Then they change places for as long as that brings the
+    parts nearer to their shares of the chips; where each is one chip, none does.
+    """
+    shares = np.cumsum(fractions)[:-1]
+    bounds = np.rint(shares * len(sizes))
+    parts = np.searchsorted(bounds, np.arange(len(sizes)), side="right")
+    total = int(sizes.sum())
+    wanted = np.diff(np.rint(shares * total).astype(np.int64), prepend=0, append=total)
+    while _come_nearer(sizes, parts, wanted):
+        pass
+    return parts
+
+
+def _come_nearer(sizes: IntArray, parts: IntArray, wanted: IntArray) -> bool:
+    """Move the group, or swap the two, that bring the parts nearest to the chips wanted.
+
+    Near is a small sum of squares. A part gives no group away if it has no other.
+
+    Returns:
+        Whether anything brings them nearer.
+    """
+    members = [np.flatnonzero(parts == part) for part in range(len(wanted))]
+    excess = np.array([sizes[groups].sum() for groups in members]) - wanted
+    best = 0
+    changes: list[tuple[int, int]] = []
+    for giver, taker in permutations(range(len(wanted)), 2):
+        # Groups of one size are alike: the first of each will do.
+        given, given_at = np.unique(sizes[members[giver]], return_index=True)
+        back, back_at = np.unique(sizes[members[taker]], return_index=True)
+        if len(members[giver]) > 1:
+            back = np.append(back, 0)
+        moved = given[:, None] - back
+        # Half of what moving so many chips adds to the sum of squares.
+        cost = moved * (moved - excess[giver] + excess[taker])
+        if cost.size and cost.min() < best:
+            best = cost.min()
+            i, j = divmod(int(cost.argmin()), len(back))
+            changes = [(members[giver][given_at[i]], taker)]
+            if j < len(back_at):
+                changes.append((members[taker][back_at[j]], giver))
+    for group, part in changes:
+        parts[group] = part
+    return bool(changes)
 
 
 @dataclass(frozen=True)

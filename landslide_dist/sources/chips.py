@@ -31,6 +31,8 @@ from landslide_dist.sources.files import filesystem_of, gdal_errors, reason, som
 #: Endings of the pictures that are read, in lower case.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NUM_COLOURS = 3
+#: Table beside pictures that were cut out of larger ones: ``file`` below its folder, and ``patch``.
+TABLE = "chips.csv"
 #: Read at once, what is missing of a truncated PNG would pass for black.
 PNG_BY_ROWS = {"GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO"}
 

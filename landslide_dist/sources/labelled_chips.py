@@ -1,11 +1,13 @@
 """Labelled image chips: pictures in folders (Bijie), or squares cut out of images with masks."""
 
+import csv
 import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
+from io import BytesIO, StringIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from landslide_dist.config.imagery import COLOURS
 from landslide_dist.errors import DataError
 from landslide_dist.kernels.histogram import count_values, num_values
 from landslide_dist.progress import console, track
-from landslide_dist.sources.chips import NUM_COLOURS, ChipFile, files_matching
+from landslide_dist.sources.chips import NUM_COLOURS, TABLE, ChipFile, files_matching
 from landslide_dist.sources.files import reason, some
 from landslide_dist.sources.landslide4sense import find_patches
 
@@ -34,12 +36,14 @@ class LabelledChips:
     Attributes:
         images: ``(chip, 3, y, x)`` uint8 red, green, blue.
         labels: ``(chip,)`` uint8, 1 with a landslide.
+        groups: ``(chip,)`` int64, the same for chips that were cut out of one image.
         names: What each is called: the file's path or URL, and the corner of a square.
         masks: ``(chip, y, x)`` bool, where landslides are; None where that is not known.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    groups: NDArray[np.int64]
     names: tuple[str, ...]
     masks: NDArray[np.bool_] | None
 
@@ -67,8 +71,8 @@ def open_chips(config: ChipSource) -> LabelledChips:
     """Read all chips of a source.
 
     Raises:
-        DataError: There are none of a class, a file is broken or is not 8-bit RGB, or a mask is
-            missing or of another size.
+        DataError: There are none of a class, a file is broken or is not 8-bit RGB, a mask is
+            missing or of another size, or a table beside pictures leaves one out.
     """
     chips = _pictures(config) if isinstance(config, PictureChips) else _crops(config)
     num_landslides = int(chips.labels.sum())
@@ -91,6 +95,7 @@ def _pictures(config: PictureChips) -> LabelledChips:
         raise DataError(f"{some(both)} is among the chips with and without landslides")
     files, paths = [*found[0], *found[1]], (*ours, *others)
     labels = np.repeat(np.array([1, 0], dtype=np.uint8), [len(ours), len(others)])
+    groups = _groups(files)
     images = _read_all(partial(_colours, size_px=config.size_px), "reading chips", files)
     masks = None
     if config.masks is not None:
@@ -99,7 +104,7 @@ def _pictures(config: PictureChips) -> LabelledChips:
         read = partial(_mask_of, size_px=config.size_px)
         masks = _read_all(read, "reading masks", files, of_chips)
         _check_masks(paths, labels, masks)
-    return LabelledChips(images, labels, paths, masks)
+    return LabelledChips(images, labels, groups, paths, masks)
 
 
 def _files(pattern: str) -> list[ChipFile]:
@@ -108,6 +113,50 @@ def _files(pattern: str) -> list[ChipFile]:
         listed = ", and the server must list them" if pattern.startswith("http") else ""
         raise DataError(f"no chips are found by {pattern!r}: it must match picture files{listed}")
     return files
+
+
+def _groups(files: Sequence[ChipFile]) -> NDArray[np.int64]:
+    """Group of each picture: that of its patch where a table tells it, else its own.
+
+    The table lies in the picture's folder or in the one above, where `import` writes it.
+    """
+    # A table is looked for once, not once a picture.
+    patches_in = cache(_patches)
+    keys: list[tuple[str, ...]] = []
+    for file in files:
+        path = os.path.abspath(file.path) if file.fs is None else file.path
+        folder, name = os.path.split(path)
+        above, own = os.path.split(folder)
+        key: tuple[str, ...] = (path,)
+        for place, listed in ((folder, name), (above, f"{own}/{name}")):
+            patches = patches_in(place)
+            if patches is not None:
+                if not patches.get(listed):
+                    raise DataError(
+                        f"{TABLE} in {place!r} has no patch of {listed!r}: give the picture a row "
+                        "of its file and patch, or take the table away"
+                    )
+                key = (place, patches[listed])
+                break
+        keys.append(key)
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
+
+
+def _patches(folder: str) -> dict[str, str] | None:
+    """File -> patch that it was cut out of; None where no table in the folder tells it."""
+    table = ChipFile.of(f"{folder}/{TABLE}")
+    if not table.exists:
+        return None
+    content = table.to_read()
+    try:
+        raw = content.getvalue() if isinstance(content, BytesIO) else Path(content).read_bytes()
+        rows = csv.DictReader(StringIO(raw.decode("utf-8-sig"), newline=""))
+        if "patch" not in (rows.fieldnames or ()):
+            return None
+        return {row.get("file", ""): row["patch"] for row in rows}
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{table.path!r} cannot be read as a table: {reason(error)}") from error
 
 
 def _read_all(
@@ -164,10 +213,10 @@ def _check_masks(paths: Sequence[str], labels: NDArray[np.uint8], masks: NDArray
 
 def _crops(config: CroppedChips) -> LabelledChips:
     """Squares side by side from the upper left; those with but a little landslide are left out."""
-    images, labels, names, masks = [], [], [], []
+    images, labels, groups, names, masks = [], [], [], [], []
     left_out, side = 0, config.size_px
     patches = find_patches(config.folder)
-    for patch in track(patches, "cutting chips", total=len(patches)):
+    for number, patch in enumerate(track(patches, "cutting chips", total=len(patches))):
         colours, mask = patch.read()
         for y, x in np.ndindex(mask.shape[0] // side, mask.shape[1] // side):
             part = (slice(y * side, (y + 1) * side), slice(x * side, (x + 1) * side))
@@ -177,6 +226,7 @@ def _crops(config: CroppedChips) -> LabelledChips:
                 continue
             images.append(colours[(slice(None), *part)])
             labels.append(share > 0)
+            groups.append(number)
             names.append(f"{patch.name}, row {y * side}, column {x * side}")
             masks.append(mask[part])
     if not images:
@@ -192,7 +242,10 @@ def _crops(config: CroppedChips) -> LabelledChips:
     found = np.array(labels, dtype=np.uint8)
     chosen = _some_of_each(found, config.per_class)
     some_names = tuple(names[number] for number in chosen)
-    return LabelledChips(stacked[chosen], found[chosen], some_names, np.stack(masks)[chosen])
+    of_image = np.array(groups, dtype=np.int64)[chosen]
+    return LabelledChips(
+        stacked[chosen], found[chosen], of_image, some_names, np.stack(masks)[chosen]
+    )
 
 
 def _some_of_each(labels: NDArray[np.uint8], limit: int | None) -> NDArray[np.int64]:

@@ -22,7 +22,9 @@ CALIBRATION = "calibration"
 
 
 def calibrate(context: RunContext, name: str) -> float:
-    """Fit the temperature of a model, unless its checkpoint has one; writes ``calibration.json``.
+    """Fit the temperature of a model, unless its checkpoint has one of the same tiles.
+
+    Also writes ``calibration.json``.
 
     Returns:
         What the model's logits are divided by; 1 for baselines that were not trained.
@@ -33,7 +35,8 @@ def calibrate(context: RunContext, name: str) -> float:
     """
     path = context.paths.checkpoint(name)
     metadata = checkpoint.load(path)[1]
-    if CALIBRATION in metadata:
+    tiles = context.config.predict.tiles
+    if CALIBRATION in metadata and metadata[CALIBRATION].get("tiles", {}) == tiles:
         return temperature_in(metadata, path)
     if not isinstance(context.config.models[name], TrainedModel):
         return 1.0
@@ -44,6 +47,7 @@ def calibrate(context: RunContext, name: str) -> float:
     entry = {
         "temperature": temperature,
         "num_pixels": before.num_labelled,
+        "tiles": tiles,
         "before": _scores(before, bins),
         "after": _scores(after, bins),
     }

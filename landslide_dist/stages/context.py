@@ -4,20 +4,24 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from landslide_dist.config import RunConfig
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.event_channels import EventChannels
-from landslide_dist.config.fingerprint import model_hash
+from landslide_dist.config.fingerprint import derive_hash, model_hash, started_from
 from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.run import config_hash
 from landslide_dist.config.split import LEAKY, OF_LABELS
-from landslide_dist.errors import ConfigError, StoreError
+from landslide_dist.errors import ConfigError, DataError, StoreError
 from landslide_dist.grid import Grid
 from landslide_dist.kernels.rings import ring_radii
+from landslide_dist.models import checkpoint
 from landslide_dist.models.build import reach_of
 from landslide_dist.patches.pair import Pair, find_pairs, pair_reader
 from landslide_dist.patches.reader import PatchReader
+from landslide_dist.sources.files import describe
 from landslide_dist.store.cube import read_grid
 from landslide_dist.store.location import open_group
 
@@ -94,7 +98,7 @@ class RunContext:
         """Fingerprint of the derived cube.
 
         Raises:
-            StoreError: ``derive`` has not run to its end.
+            StoreError: ``derive`` has not run to its end, or with other settings.
         """
         attributes = open_group(self.config.cube.location).attrs
         if not attributes.get("derived"):
@@ -103,10 +107,21 @@ class RunContext:
                 "run derive"
             )
         derived = str(attributes["derive_hash"])
+        if derived != derive_hash(self.config, str(attributes["ingest_hash"])):
+            raise StoreError(
+                f"cube {self.config.cube.location!r} was derived with other looking distances than "
+                f"{', '.join(f'{d:g}' for d in self.config.cube.looking_distances_m)} m: run derive"
+            )
         if self.pair is None or self.pair.images != "matched":
             return derived
         if not attributes.get("matched"):
             raise StoreError(f"cube {self.config.cube.location!r} is not matched yet: run derive")
+        wanted = config_hash(self.config.cube.matching)
+        if attributes.get("matching", wanted) != wanted:
+            raise StoreError(
+                f"cube {self.config.cube.location!r} was matched by other settings than "
+                "cube.matching: run derive"
+            )
         return config_hash({"derived": derived, "matched": attributes["matched"]})
 
     def reach_px(self, name: str) -> int:
@@ -123,29 +138,56 @@ class RunContext:
         return max(self.reach_px(name) for name in self.config.models)
 
     @cached_property
+    def split_polygons(self) -> list[dict[str, Any]]:
+        """Which version of the file of ``split.regions`` divides; empty for other splits.
+
+        Raises:
+            DataError: The file is not there, or nothing tells its versions apart.
+        """
+        regions = self.config.split.regions
+        if regions is None:
+            return []
+        found = describe(regions.path)
+        if not any("size" in entry for entry in found):
+            raise DataError(f"split.regions.path {regions.path!r} is no file; correct the path")
+        return found
+
+    @cached_property
     def split_location(self) -> str:
-        """Zarr group of the split raster."""
-        return self.paths.split(self.config, self.buffer_px)
+        """Zarr group of the split raster.
+
+        Raises:
+            DataError: The file of ``split.regions`` is not there.
+        """
+        return self.paths.split(self.config, self.buffer_px, self.split_polygons)
 
     def model_hash(self, name: str) -> str:
         """Fingerprint of a trained model.
 
         Raises:
+            ConfigError: A checkpoint that it begins with cannot be read.
+            DataError: One is damaged, or the file of ``split.regions`` is not there.
             StoreError: ``derive`` has not run to its end.
         """
-        return model_hash(self.config, name, self.derive_hash, self.buffer_px)
+        started = started_from(self.config, name)
+        files: dict[str, Any] = {key: checkpoint_hash(path) for key, path in started.items()}
+        if self.split_polygons:
+            files["split.regions"] = self.split_polygons
+        return model_hash(self.config, name, self.derive_hash, self.buffer_px, files)
 
     def map_hash(self, name: str) -> str:
-        """Fingerprint of the models behind a map.
+        """Fingerprint of the models behind a map, whatever their temperatures.
 
         Raises:
             ConfigError: The file of an ensemble's member cannot be read.
+            DataError: It is damaged.
             StoreError: ``derive`` has not run to its end.
         """
         members = self.config.predict.ensembles.get(name)
         if members is None:
             return self.model_hash(name)
-        hashes = [self.model_hash(m) if m in self.config.models else _digest(m) for m in members]
+        models = self.config.models
+        hashes = [self.model_hash(m) if m in models else checkpoint_hash(m) for m in members]
         return config_hash({"members": hashes})
 
     @property
@@ -170,9 +212,30 @@ class RunContext:
             )
 
 
-def _digest(path: str) -> str:
+def checkpoint_hash(path: str) -> str:
+    """Fingerprint of the model in a checkpoint file, the same before and after its calibration.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        DataError: It is damaged or is something else.
+    """
+    return checkpoint.fingerprint(path) or file_hash("checkpoint", path)
+
+
+def file_hash(kind: str, path: str) -> str:
+    """Fingerprint of the content of a local file.
+
+    Args:
+        kind: What the file is, for the message.
+        path: Where it is.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ConfigError(f"checkpoint {path!r} cannot be read: {error.strerror}") from error
+        raise ConfigError(
+            f"{kind} {path!r} cannot be read: {error.strerror}; correct the path"
+        ) from error

@@ -132,7 +132,8 @@ class Division:
                 "model": model,
                 "split": split_hash(self.context),
                 "parts": {part: sorted(values) for part, values in self._parts.items()},
-                "tile_px": config.predict.tile_px,
+                # What of `predict` the tiles of a patch depend on.
+                **config.predict.model_dump(include={"tile_px", "context_px"}, exclude_none=True),
                 **more,
             }
         )

@@ -11,7 +11,6 @@ from rich.table import Table
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import check_memory
-from landslide_dist.errors import StoreError
 from landslide_dist.evaluation.comparison import Comparison, compare_models
 from landslide_dist.evaluation.metrics import to_metrics
 from landslide_dist.evaluation.score import (
@@ -23,9 +22,10 @@ from landslide_dist.evaluation.score import (
 from landslide_dist.kernels import scores as kernel
 from landslide_dist.progress import stage
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.predict import check_map
 from landslide_dist.stages.split import check_split
 from landslide_dist.store.layout import shard_px
-from landslide_dist.store.location import exists, open_group
+from landslide_dist.store.location import open_group
 from landslide_dist.whole_file import write_whole
 
 
@@ -37,7 +37,7 @@ def evaluate(config: RunConfig) -> dict[str, ModelScores]:
         Scores by model, the best reachable ones of a synthetic region last.
 
     Raises:
-        StoreError: There is no split, or a map is missing or of other settings.
+        StoreError: There is no split, or a map is missing, not whole or of other settings.
         DataError: A map does not fit the cube or has gaps at labelled pixels.
     """
     context = RunContext(config)
@@ -65,21 +65,15 @@ def score(context: RunContext) -> dict[str, ModelScores]:
 
 
 def found_maps(context: RunContext) -> dict[str, str]:
-    """Map -> its Zarr group, once all are there and of these settings.
+    """Map -> its Zarr group, once all are there, whole and of these settings.
 
     Raises:
+        ConfigError: The file of an ensemble's member cannot be read or has no temperature.
         StoreError: One is not.
     """
-    predictions = {name: context.paths.prediction(name) for name in context.config.maps}
-    for name, location in predictions.items():
-        if not exists(location):
-            raise StoreError(f"there is no map of {name!r} at {location!r} yet: run predict")
-        made_by = open_group(location).attrs.get("checkpoint")
-        if made_by != context.map_hash(name):
-            raise StoreError(
-                f"map {location!r} was made by a model of other settings: run train and predict"
-            )
-    return predictions
+    for name in context.config.maps:
+        check_map(context, name)
+    return {name: context.paths.prediction(name) for name in context.config.maps}
 
 
 def provenance(context: RunContext) -> dict[str, Any]:

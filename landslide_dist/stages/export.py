@@ -16,6 +16,7 @@ from landslide_dist.models.susceptibility import NetworkModel
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.calibrate import CALIBRATION
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.predict import check_map
 from landslide_dist.store import cube
 from landslide_dist.store.location import exists, open_group
 
@@ -133,8 +134,7 @@ def _write_items(
     location = paths.prediction(name)
     if not exists(location):
         return
-    if open_group(location).attrs.get("checkpoint") != context.model_hash(name):
-        raise StoreError(f"map {location!r} is not of this model: run predict")
+    check_map(context, name)
     variables = [variable for variable, _ in open_group(location).arrays()]
     of_map = prediction_item(
         f"{identifier}-susceptibility",

@@ -15,11 +15,10 @@ from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.run import config_hash
 from landslide_dist.errors import ConfigError, StoreError
 from landslide_dist.evaluation.inventory import map_inventory
-from landslide_dist.inference.predict import is_predicted
 from landslide_dist.kernels.scores import MAX_LOGIT, NUM_BINS
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
-from landslide_dist.store.location import exists, open_group
+from landslide_dist.stages.predict import check_map
 from landslide_dist.whole_file import whole_file
 
 #: Name of the fingerprint in the metadata of a layer.
@@ -35,7 +34,7 @@ def make_inventories(config: RunConfig, only: Sequence[str] | None = None) -> No
         only: Names of the maps; None for all.
 
     Raises:
-        ConfigError: A name is not a map of the run.
+        ConfigError: A name is not a map of the run, or an ensemble's file cannot be read.
         StoreError: A map is missing, not whole or of other settings, or there is no best threshold.
     """
     context = RunContext(config)
@@ -43,7 +42,7 @@ def make_inventories(config: RunConfig, only: Sequence[str] | None = None) -> No
     if unknown:
         raise ConfigError(f"map {unknown[0]!r} is not in the run ({', '.join(config.maps)})")
     for name in only or config.maps:
-        made_of = _map_fingerprint(context, name)
+        made_of = check_map(context, name)
         threshold = _threshold(config, name, made_of)
         metadata = {
             "map": name,
@@ -114,22 +113,6 @@ def _is_made(package: str, fingerprint: str) -> bool:
     except (DataSourceError, DataLayerError):
         return False
     return bool(found.get(FINGERPRINT) == fingerprint)
-
-
-def _map_fingerprint(context: RunContext, name: str) -> str:
-    """Fingerprint of a map that is there, whole, and of these settings."""
-    location = context.paths.prediction(name)
-    if not exists(location):
-        raise StoreError(f"there is no map of {name!r} at {location!r} yet: run predict")
-    attributes = open_group(location).attrs
-    if attributes.get("checkpoint") != context.map_hash(name):
-        raise StoreError(
-            f"map {location!r} was made by a model of other settings: run train and predict"
-        )
-    fingerprint = str(attributes.get("fingerprint"))
-    if not is_predicted(location, fingerprint):
-        raise StoreError(f"map {location!r} is not whole: run predict, which goes on with it")
-    return fingerprint
 
 
 def _threshold(config: RunConfig, name: str, made_of: str) -> float:

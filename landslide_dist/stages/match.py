@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from landslide_dist import schema
 from landslide_dist.config import RunConfig
+from landslide_dist.config.run import config_hash
 from landslide_dist.errors import DataError
 from landslide_dist.features.match import count
 from landslide_dist.features.reference import Reference
@@ -99,7 +100,7 @@ def match(config: RunConfig, lock: Lock, client: Client | None) -> None:
         # Said before the array is emptied: whatever ends this, nobody takes it for whole.
         undone = {"match_begun": None, "matched": None}
         cube.add_variables(location, [], config.cube.storage, attrs=undone)
-        begun = {"match_begun": fingerprint, "matched": None}
+        begun = {"match_begun": fingerprint, "matching": config_hash(matching), "matched": None}
         cube.add_variables(location, [output], config.cube.storage, attrs=begun)
     steps = run_blocks(task, cube.shard_windows(location), ledger, lock, "match", client)
     # Written last: until then nobody takes the images for matched.

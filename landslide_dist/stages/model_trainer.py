@@ -1,8 +1,9 @@
 """Statistics of the training pixels, then one model at a time, those that others need first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from landslide_dist.batch import Batch
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import AlignedModel, TrainedModel
+from landslide_dist.errors import DataError
 from landslide_dist.inference.predictor import TiledPredictor
 from landslide_dist.models import aligned_features, build_model, checkpoint
+from landslide_dist.models.recipe import Recipe
 from landslide_dist.models.susceptibility import SusceptibilityModel
 from landslide_dist.patches.datamodule import PatchDataModule, Reading
 from landslide_dist.patches.index import PatchIndex
@@ -214,8 +217,43 @@ class ModelTrainer:
     ) -> None:
         config = self.context.config.training
         if model_config.init_from is not None:
-            start = checkpoint.load(model_config.init_from)[0]
-            model.load_state_dict(start.state_dict())
+            start_from(model_config.init_from, model, self.context.config.cube.looking_distances_m)
         data = self.datamodule(model, model_config.batch_size, seed)
         module = self.module(model, model_config)
         fit(module, data, config, outputs, validated=data.num_samples("validation") > 0)
+
+
+def start_from(path: str, model: SusceptibilityModel, distances_m: Sequence[float]) -> None:
+    """Give a fresh model the weights of a checkpoint that has the same channels.
+
+    Args:
+        path: The checkpoint.
+        model: The model.
+        distances_m: Looking distances of the cube that it is made for.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: It holds no model, or its channels or the shapes of its weights are others.
+    """
+    start, metadata = checkpoint.load(path)
+    theirs = _meanings(start.recipe, metadata["looking_distances_m"])
+    ours = _meanings(model.recipe, distances_m)
+    for number, (their, our) in enumerate(zip_longest(theirs, ours, fillvalue="missing"), start=1):
+        if their != our:
+            raise DataError(
+                f"init_from {path!r}: channel {number} is {their!r} there but {our!r} in this run; "
+                "start from a checkpoint of the same channels in the same order"
+            )
+    checkpoint.start_weights(model, start, path)
+
+
+def _meanings(recipe: Recipe, distances_m: Sequence[float]) -> tuple[str, ...]:
+    """What each channel of a model stands for; those gathered uphill by their distance."""
+    channels = recipe.channels
+    own = channels.meanings if isinstance(channels, Channels) else channels.names
+    metres = dict(zip(recipe.radii_px, distances_m, strict=True))
+    return own + tuple(
+        f"{name}, uphill {metres[radius]:g} m"
+        for radius in recipe.aligned_radii_px
+        for name in recipe.aligned_features
+    )

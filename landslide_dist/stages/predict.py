@@ -11,8 +11,9 @@ from distributed import Client
 
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
+from landslide_dist.config.model import TrainedModel
 from landslide_dist.config.run import config_hash
-from landslide_dist.errors import ConfigError, StoreError
+from landslide_dist.errors import ConfigError, DataError, StoreError
 from landslide_dist.inference.cog import read_tags, write_cog
 from landslide_dist.inference.committee import num_draws
 from landslide_dist.inference.predict import (
@@ -29,6 +30,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.models.susceptibility import NetworkModel, SusceptibilityModel
 from landslide_dist.progress import console, stage
 from landslide_dist.stages.context import RunContext
+from landslide_dist.store.location import exists, open_group
 from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all_ranks
 
 
@@ -61,6 +63,38 @@ def predict(config: RunConfig, only: Sequence[str] | None = None) -> None:
             predicted = drawn.predict(processes, cluster)
             if rank == 0 and not drawn.publish() and not predicted:
                 console.print(f"predict: {name} is up to date")
+
+
+def check_map(context: RunContext, name: str) -> str:
+    """Refuse a map that ``predict`` would not leave alone.
+
+    Args:
+        context: The run.
+        name: Model or ensemble.
+
+    Returns:
+        The map's fingerprint.
+
+    Raises:
+        ConfigError: The file of an ensemble's member cannot be read or has no temperature.
+        DataError: It is damaged.
+        StoreError: The map is not there, of other models or settings, or not whole.
+    """
+    location = context.paths.prediction(name)
+    if not exists(location):
+        raise StoreError(f"there is no map of {name!r} at {location!r} yet: run predict")
+    attributes = open_group(location).attrs
+    members = context.config.predict.ensembles.get(name, (name,))
+    fingerprint = _fingerprint(context, [_as_it_is(context, member) for member in members])
+    if attributes.get("fingerprint") == fingerprint:
+        if not is_predicted(location, fingerprint):
+            raise StoreError(f"map {location!r} is not whole: run predict, which goes on with it")
+        return fingerprint
+    if attributes.get("checkpoint") != context.map_hash(name):
+        raise StoreError(
+            f"map {location!r} was made by a model of other settings: run train and predict"
+        )
+    raise StoreError(f"map {location!r} is of other settings of predict: run predict")
 
 
 def _chosen_maps(config: RunConfig, only: Sequence[str] | None) -> list[str]:
@@ -153,38 +187,66 @@ class MapToDraw:
             "model": self.name,
             "checkpoint": self.context.map_hash(self.name),
             "temperature": [member.temperature for member in self.members],
-            "cube": {"location": self.context.config.cube.location, "derive_hash": self.derived},
+            "cube": {
+                "location": self.context.config.cube.location,
+                "derive_hash": self.context.derive_hash,
+            },
         }
-
-    @cached_property
-    def derived(self) -> str:
-        """Fingerprint of the cube."""
-        return self.context.derive_hash
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that the stored map depends on."""
-        settings = self.context.config.predict.model_dump(
-            mode="json", exclude={"cog", "ensembles", "on_cluster"}
-        )
-        members = [[member.fingerprint, member.temperature] for member in self.members]
-        made_of = {"predict": settings, "members": members, "cube": self.derived}
-        pair = self.context.pair
-        return config_hash(made_of | ({"pair": pair.number} if pair is not None else {}))
+        return _fingerprint(self.context, self.members)
 
 
-def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityModel]:
-    """A model of the run, or of a checkpoint file."""
-    config = context.config
-    of_run = member in config.models
+def _fingerprint(context: RunContext, members: Sequence[Trained]) -> str:
+    """Hash of everything that the map of some models depends on."""
+    settings = context.config.predict.model_dump(
+        mode="json", exclude={"cog", "ensembles", "on_cluster"}
+    )
+    made_by = [[member.fingerprint, member.temperature] for member in members]
+    made_of = {"predict": settings, "members": made_by, "cube": context.derive_hash}
+    pair = context.pair
+    return config_hash(made_of | ({"pair": pair.number} if pair is not None else {}))
+
+
+def _as_it_is(context: RunContext, member: str) -> Trained:
+    """A model as a map would be drawn with it now; no temperature is fitted."""
+    model = context.config.models.get(member)
+    calibrated = context.config.predict.calibrated
+    if model is not None and not (calibrated and isinstance(model, TrainedModel)):
+        # The settings tell: the map of a checkpoint that was cleared away is still good.
+        return Trained(context.paths.checkpoint(member), context.model_hash(member))
+    path, _, metadata = _load(context, member)
+    if not calibrated:
+        return Trained(path, metadata["model_hash"])
+    from landslide_dist.stages.calibrate import CALIBRATION, temperature_in
+
+    if model is not None and CALIBRATION not in metadata:
+        raise StoreError(f"model {path!r} has no temperature yet: run predict")
+    return Trained(path, metadata["model_hash"], temperature_in(metadata, path))
+
+
+def _load(context: RunContext, member: str) -> tuple[str, SusceptibilityModel, dict[str, Any]]:
+    """Path, model and metadata of a model of the run, or of a checkpoint file."""
+    of_run = member in context.config.models
     path = context.paths.checkpoint(member) if of_run else member
     if of_run and not Path(path).exists():
         raise StoreError(f"there is no model at {path!r} yet: run train")
     model, metadata = checkpoint.load(path)
+    if "model_hash" not in metadata:
+        raise DataError(f"checkpoint {path!r} is not one that `train` has written")
     if of_run and metadata["model_hash"] != context.model_hash(member):
         raise StoreError(
             f"model {path!r} was trained with other settings or on another cube: run train"
         )
+    return path, model, metadata
+
+
+def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityModel]:
+    """A model to predict with, known to fit; its temperature is fitted if need be."""
+    config = context.config
+    path, model, metadata = _load(context, member)
     check_fits(metadata, context.grid, config.cube.looking_distances_m)
     if isinstance(model, NetworkModel):
         check_channels(model.recipe.channels, context.channels)
@@ -193,5 +255,6 @@ def _member(context: RunContext, member: str) -> tuple[Trained, SusceptibilityMo
         # Here, since it imports all that trains: most maps are drawn without.
         from landslide_dist.stages.calibrate import calibrate, temperature_in
 
+        of_run = member in config.models
         temperature = calibrate(context, member) if of_run else temperature_in(metadata, path)
     return Trained(path, metadata["model_hash"], temperature), model

@@ -181,9 +181,7 @@ def _known(context: RunContext, name: str) -> HeldOut | None:
 
 def _key(context: RunContext, name: str) -> str:
     """What a score depends on; the labels and the run's test part are told by the folder."""
-    predict = context.config.predict
-    surround = {"tile_px": predict.tile_px, "context_px": predict.context_px}
-    return config_hash({"model": context.model_hash(name), **surround})
+    return config_hash({"model": context.model_hash(name), **context.config.predict.tiles})
 
 
 @contextmanager

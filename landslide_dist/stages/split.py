@@ -12,7 +12,7 @@ from rich.table import Table
 from landslide_dist import schema
 from landslide_dist.config import RunConfig
 from landslide_dist.config.run import config_hash
-from landslide_dist.errors import LandslideDistError, StoreError
+from landslide_dist.errors import ConfigError, DataError, StoreError
 from landslide_dist.grid import Window
 from landslide_dist.patches.audit import SplitAudit, audit_split
 from landslide_dist.patches.index import PatchIndex
@@ -132,6 +132,9 @@ def write_split(context: RunContext, labels: PatchReader | None = None) -> list[
     ledger = _ledger(context)
     attributes = {"split": config.split.model_dump(mode="json"), "buffer_px": context.buffer_px}
     with hold(place, "split") as lock:
+        if is_complete(context):
+            # Another process was first: what it may be training on by now stays.
+            return _lines(config, SplitSummary.load(context.split_summary).index)
         delete(place)
         cube.create(place, context.grid, [SPLIT], config.cube.storage, attributes)
         try:
@@ -139,12 +142,11 @@ def write_split(context: RunContext, labels: PatchReader | None = None) -> list[
             summary = _sum_up(context, windows)
             check_parts(config.split, summary.index)
             summary.save(context.split_summary)
-        except LandslideDistError:
+        except (ConfigError, DataError):
             delete(place)
             raise
         ledger.mark(COMPLETE)
-    index = summary.index
-    return [_line(name, index, values) for name, values in config.split.parts().items()]
+    return _lines(config, summary.index)
 
 
 def _sum_up(context: RunContext, windows: Sequence[Window]) -> SplitSummary:
@@ -160,12 +162,15 @@ def _sum_up(context: RunContext, windows: Sequence[Window]) -> SplitSummary:
     )
 
 
-def _line(name: str, index: PatchIndex, values: frozenset[int]) -> str:
-    labelled, positive = index.totals(values)
-    return (
-        f"split: {name:<10} {len(index.select(values)):>6} patches, {labelled:>10} labelled "
-        f"pixels, {positive} landslide"
-    )
+def _lines(config: RunConfig, index: PatchIndex) -> list[str]:
+    lines = []
+    for name, values in config.split.parts().items():
+        labelled, positive = index.totals(values)
+        lines.append(
+            f"split: {name:<10} {len(index.select(values)):>6} patches, {labelled:>10} labelled "
+            f"pixels, {positive} landslide"
+        )
+    return lines
 
 
 def is_complete(context: RunContext) -> bool:

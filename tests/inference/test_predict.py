@@ -10,9 +10,10 @@ import xarray as xr
 from rio_cogeo import cog_validate
 
 from landslide_dist.batch import Batch
-from landslide_dist.config.categories import synthetic
+from landslide_dist.config.categories import Categories, synthetic
 from landslide_dist.config.channels import Channels
 from landslide_dist.config.cube import StorageConfig
+from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import LACNNConfig
 from landslide_dist.config.predict import PredictConfig
 from landslide_dist.config.sources import SyntheticSource
@@ -23,6 +24,7 @@ from landslide_dist.inference.plan import TilePlan
 from landslide_dist.inference.predict import (
     Outputs,
     PredictBlock,
+    check_channels,
     check_fits,
     is_predicted,
     predict_region,
@@ -284,3 +286,18 @@ def test_models_for_other_cubes_are_refused(grid):
         check_fits(metadata, grid, (30, 300))
     with pytest.raises(DataError, match="pixels of 30 m"):
         check_fits({**metadata, "pixel_m": 30.0}, grid, (30, 100))
+
+
+def test_models_of_other_channels_are_refused():
+    check_channels(Channels({}), Channels(synthetic(), ("ndvi",)))
+    with pytest.raises(DataError, match="code 6 of 'lithology' is '.*' in this cube but 'clay' to"):
+        check_channels(
+            Channels({**synthetic(), "lithology": Categories(codes={6: "clay"})}),
+            Channels(synthetic()),
+        )
+    colours = EventChannels(("red", "green"), 10.0)
+    check_channels(colours, EventChannels(("red", "green"), 20.0))
+    with pytest.raises(DataError, match="trained on reflectance of red, green at"):
+        check_channels(colours, EventChannels(("green", "red"), 10.0))
+    with pytest.raises(DataError, match="do not go together"):
+        check_channels(colours, Channels({}))

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -11,36 +13,158 @@ from landslide_dist.patches.chips import AS_IT_IS, ChipAugment, ChipDataModule, 
 from landslide_dist.patches.ordered import Sampling
 
 STILL = {"flips": False, "turn_deg": 0.0, "contrast": 0.0}
+FRACTIONS = (0.6, 0.2, 0.2)
+
+
+def divide_alone(labels, fractions, seed):
+    """Each chip is a group of its own, numbered as the chips of a selection are."""
+    return divide(labels, 3 * np.arange(len(labels)) + 1, fractions, seed)
 
 
 @given(st.integers(10, 300), st.integers(10, 300), st.integers(0, 5))
 @settings(max_examples=30, deadline=None)
 def test_each_class_is_divided_alike(landslides, others, seed):
     labels = np.repeat(np.array([1, 0], np.uint8), [landslides, others])
-    parts = divide(labels, (0.6, 0.2, 0.2), seed)
+    parts = divide_alone(labels, FRACTIONS, seed)
     for value, count in ((1, landslides), (0, others)):
         sizes = np.bincount(parts[labels == value], minlength=3)
         np.testing.assert_allclose(sizes, np.array([0.6, 0.2, 0.2]) * count, atol=1)
         assert sizes.sum() == count
-    np.testing.assert_array_equal(parts, divide(labels, (0.6, 0.2, 0.2), seed))
+    np.testing.assert_array_equal(parts, divide_alone(labels, FRACTIONS, seed))
+
+
+#: 9 of 24 chips have a landslide; then every third of 37, of whom 13 are 4.55, 3.9 and 4.55.
+MIXED, THIRDS = "100101000110010010100010", "1001001001001001001001001001001001001"
+
+
+@pytest.mark.parametrize(
+    ("labels", "fractions", "seed", "expected"),
+    [
+        (MIXED, FRACTIONS, 0, "200110020001020011002200"),
+        (MIXED, FRACTIONS, 7, "210001001100220202010000"),
+        (THIRDS, (0.35, 0.3, 0.35), 0, "2011200210210002211220011210002102122"),
+        (THIRDS, (0.35, 0.3, 0.35), 7, "2111102012021022211000002210210220120"),
+    ],
+)
+def test_single_chips_keep_their_division(labels, fractions, seed, expected):
+    """Published tables, and runs that go on, are of this one."""
+    found = divide_alone(np.array(list(labels), np.uint8), fractions, seed)
+    assert "".join(map(str, found)) == expected
+
+
+def chips_of(sizes, seed=0):
+    """Labels and groups of the chips of some images, and which images, half, hold a landslide."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    holds = random.permutation(len(sizes)) < len(sizes) / 2
+    labels = holds[groups] & (random.random(len(groups)) < 0.3)
+    labels[np.searchsorted(groups, np.flatnonzero(holds))] = True
+    return labels.astype(np.uint8), groups, holds
+
+
+def chips_in(parts, chosen):
+    return np.bincount(parts[chosen], minlength=3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_chips_of_one_image_come_into_one_part(seed):
+    labels, groups, holds = chips_of([49] * 20, seed)
+    parts = divide(labels, groups, FRACTIONS, seed)
+    assert all(len(np.unique(parts[groups == group])) == 1 for group in range(20))
+    for stratum in (holds, ~holds):
+        assert chips_in(parts, stratum[groups]).tolist() == [6 * 49, 2 * 49, 2 * 49]
+    # The numbers of the groups say nothing else.
+    np.testing.assert_array_equal(divide(labels, 50 - 7 * groups, FRACTIONS, seed), parts)
+
+
+def test_shares_are_of_chips_where_images_give_more_and_fewer():
+    sizes = np.random.default_rng(0).integers(5, 50, 60)
+    divisions = set()
+    for seed in range(6):
+        labels, groups, holds = chips_of(sizes)
+        parts = divide(labels, groups, FRACTIONS, seed)
+        for stratum in (holds, ~holds):
+            found = chips_in(parts, stratum[groups])
+            np.testing.assert_allclose(found, np.array(FRACTIONS) * found.sum(), atol=2)
+        divisions.add(parts.tobytes())
+    assert len(divisions) == 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_image_with_most_of_the_chips_leaves_no_part_empty(seed):
+    labels = np.repeat(np.array([1, 0], np.uint8), [1050, 100])
+    groups = np.append(np.zeros(999, np.int64), np.arange(151))
+    parts = divide(labels, groups, FRACTIONS, seed)
+    assert chips_in(parts, labels == 1).tolist() == [1000, 25, 25]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_part_gives_its_last_image_away(seed):
+    """Even where the parts come nearer to their shares by that."""
+    labels = np.repeat(np.array([1, 0], np.uint8), [32, 10])
+    groups = np.append(np.repeat([0, 1, 2], [13, 9, 10]), np.arange(3, 13))
+    parts = divide(labels, groups, FRACTIONS, seed)
+    assert chips_in(parts, labels == 1).tolist() == [13, 10, 9]
+
+
+@given(st.lists(st.integers(1, 60), min_size=4, max_size=25), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_no_image_in_another_part_would_be_nearer(sizes, seed):
+    labels, groups = np.ones(sum(sizes), np.uint8), np.repeat(np.arange(len(sizes)), sizes)
+    # Single chips without a landslide, so that every part has some.
+    labels = np.append(labels, np.zeros(10, np.uint8))
+    groups = np.append(groups, len(sizes) + np.arange(10))
+    parts = divide(labels, groups, FRACTIONS, seed)
+    own = parts[np.searchsorted(groups, np.arange(len(sizes)))]
+    # Whole chips, as a division of single ones has them.
+    train, validation = np.rint(np.array([0.6, 0.8]) * sum(sizes))
+    wanted = [train, validation - train, sum(sizes) - validation]
+
+    def distance(of_group):
+        return np.square(np.bincount(of_group, sizes, minlength=3) - wanted).sum()
+
+    for group, part in enumerate(own):
+        if (own == part).sum() > 1:
+            for other in range(3):
+                moved = own.copy()
+                moved[group] = other
+                assert distance(own) <= distance(moved)
+    for one, other in permutations(range(len(sizes)), 2):
+        swapped = own.copy()
+        swapped[[one, other]] = own[[other, one]]
+        assert distance(own) <= distance(swapped)
 
 
 def test_two_seeds_are_two_divisions():
     labels = np.repeat(np.array([1, 0], np.uint8), 50)
-    first, second = (divide(labels, (0.6, 0.2, 0.2), seed) for seed in (0, 1))
+    first, second = (divide_alone(labels, FRACTIONS, seed) for seed in (0, 1))
     assert (first != second).any()
 
 
 def test_too_few_chips_are_refused():
-    with pytest.raises(DataError, match="2 chips of class 1 leave none for"):
-        divide(np.array([1, 1, *[0] * 20], np.uint8), (0.6, 0.2, 0.2), 0)
+    with pytest.raises(DataError, match="2 chips of class 1 from 2 images leave none for"):
+        divide_alone(np.array([1, 1, *[0] * 20], np.uint8), FRACTIONS, 0)
+
+
+def test_too_few_images_are_refused():
+    """However many chips they give; a part without any would have no score."""
+    labels = np.tile(np.array([1, 0, 0], np.uint8), 40)
+    for images, part in ((1, "validation"), (3, "validation")):
+        groups = np.arange(120) * images // 120
+        with pytest.raises(DataError) as caught:
+            divide(labels, groups, FRACTIONS, 0)
+        assert str(caught.value) == (
+            f"80 chips of class 0 from {images} images leave none for {part}: give chips of more "
+            "images or other split.fractions"
+        )
+    assert len(np.unique(divide(labels, np.arange(120) * 4 // 120, FRACTIONS, 0))) == 3
 
 
 @pytest.fixture
 def chips():
     images = np.random.default_rng(0).integers(0, 256, (30, 3, 8, 8), dtype=np.uint8)
     labels = np.repeat(np.array([1, 0], np.uint8), 15)
-    return images, labels, divide(labels, (0.6, 0.2, 0.2), 0)
+    return images, labels, divide_alone(labels, FRACTIONS, 0)
 
 
 def datamodule(chips, batch_size=4, augment=None):

@@ -1,5 +1,8 @@
 import os
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,8 @@ from ..chip_files import write_chips
 
 
 def pictures(folder, **own):
-    return PictureChips(
-        kind="pictures",
-        landslide=str(folder / "landslide" / "*.png"),
-        other=str(folder / "other" / "*.png"),
-        **{"size_px": 40, **own},
-    )
+    given = {name: str(folder / name / "*.png") for name in ("landslide", "other")}
+    return PictureChips(kind="pictures", **given | {"size_px": 40} | own)
 
 
 def test_pictures_keep_their_colours_and_labels(tmp_path):
@@ -75,6 +74,70 @@ def test_masks_go_with_their_chips(tmp_path):
     (masks / "000.png").unlink()
     with pytest.raises(DataError, match=r"000\.png' has no mask"):
         open_chips(pictures(tmp_path, masks=str(masks)))
+
+
+def test_pictures_without_a_table_are_groups_of_their_own(tmp_path):
+    write_chips(tmp_path, count=3)
+    assert open_chips(pictures(tmp_path)).groups.tolist() == [0, 1, 2, 3, 4, 5]
+    # A table of other things tells nothing of patches.
+    (tmp_path / "chips.csv").write_text("file,seen_by\nlandslide/000.png,a\n")
+    assert open_chips(pictures(tmp_path)).groups.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+#: Picture -> patch; nowhere in the order of the pictures.
+PATCHES = {"other/002": "b", "other/000": "b", "other/001": "a/1", "landslide/002": "c",
+           "landslide/001": "b", "landslide/000": "c"}  # fmt: skip
+GROUPS = [0, 1, 0, 1, 2, 1]
+
+
+def write_table(path, patches):
+    rows = [f"{number},{name}.png,x,{patch}\n" for number, (name, patch) in enumerate(patches)]
+    path.write_text("\ufeffnumber,file,label,patch\n" + "".join(rows), encoding="utf-8")
+
+
+def test_pictures_of_one_patch_are_a_group(tmp_path, monkeypatch):
+    write_chips(tmp_path, count=3)
+    write_table(tmp_path / "chips.csv", PATCHES.items())
+    assert open_chips(pictures(tmp_path)).groups.tolist() == GROUPS
+    monkeypatch.chdir(tmp_path / "landslide")
+    here = pictures(tmp_path, landslide="*.png", other="../other/*.png")
+    assert open_chips(here).groups.tolist() == GROUPS
+    # Tables in the folders themselves; patches of one name in two of them are two.
+    (tmp_path / "chips.csv").unlink()
+    for folder in ("landslide", "other"):
+        own = [(n.rpartition("/")[2], p) for n, p in PATCHES.items() if n.startswith(folder)]
+        write_table(tmp_path / folder / "chips.csv", own)
+    assert open_chips(pictures(tmp_path)).groups.tolist() == [0, 1, 0, 2, 3, 2]
+
+
+def test_tables_behind_urls_are_read_as_well(tmp_path):
+    write_chips(tmp_path, count=3)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        places = {name: f"http://127.0.0.1:{server.server_port}/{name}/*.png"
+                  for name in ("landslide", "other")}  # fmt: skip
+        assert open_chips(pictures(tmp_path, **places)).groups.tolist() == [0, 1, 2, 3, 4, 5]
+        write_table(tmp_path / "chips.csv", PATCHES.items())
+        assert open_chips(pictures(tmp_path, **places)).groups.tolist() == GROUPS
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"file,patch\nlandslide/000.png,a\n", r"has no patch of 'landslide/001\.png': give the"),
+        (b"file,patch\nlandslide/000.png,\n", r"has no patch of 'landslide/000\.png': give the"),
+        (b"picture,patch\nlandslide/000.png,a\n", r"has no patch of 'landslide/000\.png'"),
+        (b"file,patch\n\xff\xfe,a\n", r"chips\.csv' cannot be read as a table: .*utf-8"),
+    ],
+)
+def test_a_table_that_leaves_a_picture_out_is_refused(tmp_path, content, message):
+    write_chips(tmp_path, count=2)
+    (tmp_path / "chips.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        open_chips(pictures(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def truncate(path: Path):
@@ -138,10 +201,21 @@ def test_squares_are_cut_where_the_mask_says_what_they_are(masked):
     assert chips.masks is not None
     np.testing.assert_array_equal(chips.masks[0], mask[:20, :20] > 0)
     some = open_chips(config.model_copy(update={"per_class": 2}))
+    assert chips.groups.tolist() == [0] * 5
     assert some.labels.sum() == 1
     assert len(some) == 3
     with pytest.raises(DataError, match="no square of 50 px"):
         open_chips(config.model_copy(update={"size_px": 50}))
+
+
+def test_squares_of_one_image_are_a_group(masked):
+    folder, image, mask = masked
+    Image.fromarray(image[::-1]).save(folder / "images" / "image_2.png")
+    Image.fromarray(mask * 0).save(folder / "masks" / "mask_2.png")
+    config = CroppedChips(kind="crops", folder=str(folder), size_px=20, min_share=0.1)
+    assert open_chips(config).groups.tolist() == [0] * 5 + [1] * 6
+    some = open_chips(config.model_copy(update={"per_class": 6}))
+    assert [f"image_{group + 1}" for group in some.groups] == [n.split(",")[0] for n in some.names]
 
 
 @pytest.mark.shared_data

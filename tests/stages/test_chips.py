@@ -1,6 +1,7 @@
 """A run of chips through the real command line."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from landslide_dist.config.load import load_any, load_chips
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.chips import ChipScores, Summary
 from landslide_dist.inference.chips import classify
+from landslide_dist.stages.chips.importing import import_landslide4sense
 from landslide_dist.stages.chips.train import ChipTrainer
 
 from ..chip_files import settings, write_chips
@@ -48,6 +50,52 @@ def test_train_and_evaluate(command_line, folder):
     (folder / "landslide" / "000.png").unlink()
     refused = command_line("evaluate", run, status=2)
     assert "on other chips: run train" in refused.stderr
+
+
+def write_patches(folder, count=20, side=48):
+    """``image_N.png`` and ``mask_N.png``; a landslide lies across the squares of each second."""
+    random = np.random.default_rng(3)
+    folder.mkdir()
+    for number in range(count):
+        image = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        mask = np.zeros((side, side), np.uint8)
+        mask[10:22, 10:22] = 255 * (number % 2)
+        Image.fromarray(image).save(folder / f"image_{number}.png")
+        Image.fromarray(mask).save(folder / f"mask_{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_no_image_is_both_learnt_and_tested(tmp_path, imported):
+    patches = write_patches(tmp_path / "patches")
+    source = {"kind": "crops", "folder": str(patches), "size_px": 16}
+    if imported:
+        import_landslide4sense(patches, tmp_path / "chips", chip_px=16)
+        names = {"landslide": "landslide", "other": "non_landslide"}
+        found = {key: str(tmp_path / "chips" / name / "*.png") for key, name in names.items()}
+        source = {"kind": "pictures", "size_px": 16, **found}
+    trainer = ChipTrainer(load_chips(tmp_path / write(tmp_path, chips=source)))
+    # "image_7, row 0, column 16", or ".../image_7_r000_c016.png".
+    images = [re.search(r"image_\d+", name)[0] for name in trainer.chips.names]
+    assert len(images) == 180
+    parts = {(image, part) for image, part in zip(images, trainer.parts.tolist(), strict=True)}
+    assert len(parts) == len(set(images)) == 20
+    assert np.bincount(trainer.parts).tolist() == [12 * 9, 4 * 9, 4 * 9]
+
+
+def test_a_model_is_of_its_division(folder):
+    def fingerprint(rows=None):
+        if rows is not None:
+            table = "".join(f"{name},{patch}\n" for name, patch in rows)
+            (folder / "chips.csv").write_text(f"file,patch\n{table}")
+        return ChipTrainer(load_chips(folder / write(folder))).fingerprint("cnn")
+
+    names = [f"{kind}/{n:03}.png" for kind in ("landslide", "other") for n in range(20)]
+    alone = fingerprint()
+    assert fingerprint((name, f"patch {n}") for n, name in enumerate(reversed(names))) == alone
+    of_two = fingerprint((name, n // 2) for n, name in enumerate(names))
+    assert of_two != alone
+    assert fingerprint((name, f"other {n // 2}") for n, name in enumerate(names)) == of_two
 
 
 @pytest.mark.slow

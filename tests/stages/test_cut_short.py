@@ -1,9 +1,13 @@
 """What is replaced is not taken for whole when its replacement is cut short."""
 
+from pathlib import Path
+
 import pytest
 import zarr
 
 from landslide_dist.config.load import validate
+from landslide_dist.stages import split as module
+from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.ingest import ingest
 from landslide_dist.store.cube import open_cube
@@ -62,3 +66,28 @@ def test_a_store_that_is_half_removed_is_none(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         delete("cube.zarr")
     assert not exists("cube.zarr")
+
+
+def test_a_split_that_another_process_has_finished_stays(tmp_path, monkeypatch):
+    """Two begin it; the first may be training on it when the second has planned its own."""
+    monkeypatch.chdir(tmp_path)
+    config = validate(SETTINGS | {"patches": {"core_px": 16}}, "test")
+    ingest(config)
+    derive(config)
+    context, plan = RunContext(config), module.plan_split
+    done = {}
+
+    def overtaken(*arguments):
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        done["lines"] = module.write_split(context)
+        done["files"] = times(context.split_location)
+        return plan(*arguments)
+
+    monkeypatch.setattr(module, "plan_split", overtaken)
+    assert module.write_split(context) == done["lines"]
+    assert times(context.split_location) == done["files"]
+
+
+def times(location):
+    return {path: path.stat().st_mtime_ns for path in Path(location).rglob("*")}

@@ -23,7 +23,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.patches.reader import ZarrReader
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
-from landslide_dist.stages.division import Fold
+from landslide_dist.stages.division import Division, Fold
 from landslide_dist.stages.experiment import experiment
 from landslide_dist.stages.ingest import ingest
 
@@ -167,6 +167,23 @@ def test_shares_train_every_division_once_and_are_then_put_together(command_line
     for part in ("2/2", "1", "-1/2"):
         refused = command_line("experiment", cube, "--part", part, status=2)
         assert f"--part {part!r} is not of the form K/N" in refused.stderr
+
+
+def test_scores_of_other_tiles_are_taken_again(cube):
+    papers = Fold("random", 0, 0)
+
+    def score(*changes):
+        """When the scores were written."""
+        division = Division.of(papers, load(cube, ["models={naive: {kind: naive}}", *changes]))
+        division.outcomes()
+        return Path(division.context.paths.part_scores("naive")).stat().st_mtime_ns
+
+    exact = score()
+    assert score("predict.batch_tiles=2", "predict.cog=false") == exact
+    narrow = score("predict.context_px=8")
+    assert narrow > exact
+    assert score("predict.context_px=8") == narrow
+    assert score("predict.context_px=9") > narrow
 
 
 def test_mistakes_are_refused_before_anything_is_trained(command_line, cube):

@@ -96,6 +96,9 @@ def test_ensembles_calibration_and_their_files(trained, command_line):
         plain = dataset.probability.to_numpy().astype(np.float64)
     logits = (np.log(plain) - np.log1p(-plain)) / found["temperature"]
     np.testing.assert_allclose(maps["cnn"]["probability"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    # These maps are not those of the run any more.
+    assert "run predict" in command_line("evaluate", trained, status=2).stderr
+    command_line("predict", trained)
     command_line("evaluate", trained)
     scores = json.loads((folder / "runs/smoke/metrics.json").read_text())
     assert {"cnn", "both"} <= set(scores["models"])

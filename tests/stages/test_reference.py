@@ -8,12 +8,13 @@ import pytest
 
 from landslide_dist.config.events import EventsConfig
 from landslide_dist.config.load import validate
-from landslide_dist.errors import DataError
+from landslide_dist.errors import DataError, StoreError
 from landslide_dist.features.reference import Reference
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.derive import derive
 from landslide_dist.stages.events.experiment import prepare
 from landslide_dist.stages.ingest import ingest
+from landslide_dist.stages.reference import references_of
 from landslide_dist.stages.split import split
 from landslide_dist.store import cube
 from landslide_dist.store.location import open_group
@@ -71,6 +72,16 @@ def matched(tmp_path_factory):
     return config
 
 
+def test_images_that_another_run_has_matched_otherwise_are_refused(matched):
+    assert RunContext(matched).derive_hash
+    matching = matched.cube.matching.model_copy(update={"dtype": "float32"})
+    other = matched.cube.model_copy(update={"matching": matching})
+    with pytest.raises(
+        StoreError, match="matched by other settings than cube.matching: run derive"
+    ):
+        _ = RunContext(matched.model_copy(update={"cube": other})).derive_hash
+
+
 def test_the_reference_is_what_trains_and_nothing_else(matched):
     for role in ("pre", "post"):
         reference = Reference.from_json(f"{matched.run_dir}/reference_{role}.json")
@@ -117,6 +128,23 @@ def test_a_role_that_the_reference_lacks_is_named(matched, tmp_path):
     ingest(config)
     with pytest.raises(DataError, match="reference_post.json' cannot be read"):
         derive(config)
+
+
+def test_a_reference_cube_is_whole(matched, tmp_path):
+    reference = {"kind": "cubes", "locations": [matched.cube.location]}
+    config = validate(tree(tmp_path, {"reference": reference}, seed=4), "test")
+    ingest(config)
+    attributes = open_group(matched.cube.location, "r+").attrs
+    for name in ("ingested", "ingest_hash"):
+        kept = attributes[name]
+        del attributes[name]
+        with pytest.raises(StoreError, match=r"reference cube '.*' is not whole yet: run ingest"):
+            derive(config)
+        with pytest.raises(StoreError, match="is not whole yet"):
+            references_of(config)
+        attributes[name] = kept
+    derive(config)
+    assert "matched" in open_group(config.cube.location).attrs
 
 
 def test_events_share_the_training_parts_of_those_that_train(tmp_path):

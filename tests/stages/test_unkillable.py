@@ -203,7 +203,8 @@ def test_a_killed_scheduler_is_one_clear_line_and_another_one_goes_on(
             scheduler.wait()
             worker.wait()
         assert status == (75 if attempt == "killed" else 0), message
-        assert ("scheduler was lost; finished blocks are kept" in message) == (status == 75), message
+        was_lost = "scheduler was lost; finished blocks are kept" in message
+        assert was_lost == (status == 75), message
     assert contents(command_line.folder / "cube.zarr") == undisturbed
 
 

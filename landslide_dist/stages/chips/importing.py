@@ -18,12 +18,11 @@ from PIL import Image
 
 from landslide_dist.errors import ConfigError, DataError, StoreError
 from landslide_dist.progress import console, track
+from landslide_dist.sources.chips import TABLE
 from landslide_dist.sources.landslide4sense import Patch, find_patches
 
 #: Folders of the chips.
 LANDSLIDE, NON_LANDSLIDE = "landslide", "non_landslide"
-#: A row a chip.
-TABLE = "chips.csv"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Chip:
     Attributes:
         file: Path below the folder of chips.
         label: ``landslide`` or ``non_landslide``.
-        patch: Name of the patch it is cut out of: chips of one patch belong into one part.
+        patch: Name of the patch it is cut out of: chips of one patch come into one part.
         row: First pixel in it.
         column: First pixel in it.
         landslide_share: Share of landslide pixels.

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from landslide_dist.config.chip_model import ChipModelConfig, TransferConfig
 from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.paths import RunPaths
 from landslide_dist.config.run import config_hash
@@ -23,6 +24,7 @@ from landslide_dist.patches.ordered import Sampling
 from landslide_dist.progress import console, stage
 from landslide_dist.schema import PART_NAMES
 from landslide_dist.sources.labelled_chips import LabelledChips, open_chips
+from landslide_dist.stages.context import checkpoint_hash, file_hash
 from landslide_dist.stages.train import chosen_models
 from landslide_dist.tasks import ChipTask
 from landslide_dist.training.fit import Outputs, fit
@@ -54,7 +56,7 @@ class ChipTrainer:
     def parts(self) -> NDArray[np.uint8]:
         """Part of each chip."""
         split = self.config.split
-        return divide(self.chips.labels, split.fractions, split.seed)
+        return divide(self.chips.labels, self.chips.groups, split.fractions, split.seed)
 
     @cached_property
     def paths(self) -> RunPaths:
@@ -102,7 +104,7 @@ class ChipTrainer:
         )
         if model_config.init_from is not None:
             start = checkpoint.load_chip_model(model_config.init_from)[0]
-            model.load_state_dict(start.state_dict())
+            checkpoint.start_weights(model, start, model_config.init_from)
         training = self.config.training
         module = PatchModule(model, ChipTask(), model_config, training.micro_batch_size)
         fit(module, self.datamodule(name), training, outputs)
@@ -129,17 +131,21 @@ class ChipTrainer:
         return self.config.training.seed if own is None else own
 
     def fingerprint(self, name: str) -> str:
-        """Hash of everything that a trained model depends on."""
+        """Hash of everything that a trained model depends on.
+
+        Raises:
+            ConfigError: A file that it begins with cannot be read.
+            DataError: A checkpoint that it begins with is damaged.
+        """
         model, config = self.config.models[name], self.config
-        return config_hash(
-            model,
-            {
-                "chips": self.data_hash,
-                "extent_m": config.extent_m,
-                "seed": self.seed_of(name),
-                "precision": config.training.precision,
-            },
-        )
+        made_of = {
+            "chips": self.data_hash,
+            "extent_m": config.extent_m,
+            "seed": self.seed_of(name),
+            "precision": config.training.precision,
+        }
+        files = _started_from(model)
+        return config_hash(model, made_of | ({"files": files} if files else {}))
 
     def trained(self, name: str) -> tuple[ChipModel, dict[str, Any]]:
         """A model that was trained before, and its metadata.
@@ -158,6 +164,16 @@ class ChipTrainer:
     def _say(self, line: str) -> None:
         if not self.quiet and is_first_rank():
             console.print(line)
+
+
+def _started_from(model: ChipModelConfig) -> dict[str, str]:
+    """Setting -> fingerprint of each file that a model begins with."""
+    files = {}
+    if model.init_from is not None:
+        files["init_from"] = checkpoint_hash(model.init_from)
+    if isinstance(model, TransferConfig) and model.weights not in (None, "imagenet"):
+        files["weights"] = file_hash("weights", str(model.weights))
+    return files
 
 
 @stage
