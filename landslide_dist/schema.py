@@ -4,6 +4,7 @@ Axis order is ``(..., y, x)``. Integer variables carry ``nodata`` as an attribut
 value of the Zarr array, never ``_FillValue``: xarray would open them as floats.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -89,8 +90,9 @@ class Variable:
             attributes |= {"scale_factor": self.scale, "_FillValue": int(self.nodata)}
         if self.flags:
             attributes["flag_values"] = list(self.flags)
+            # CF separates them by blanks, and readers split at whatever is white.
             attributes["flag_meanings"] = " ".join(
-                meaning.replace(" ", "_") for meaning in self.flags.values()
+                re.sub(r"\s", "_", meaning) for meaning in self.flags.values()
             )
         return attributes
 

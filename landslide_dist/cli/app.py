@@ -76,8 +76,8 @@ def options(
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit status 2.
 
-    A lost process, or a store that did not answer, is 75 instead (``EX_TEMPFAIL``): the same command
-    may go on later, and what runs it may simply call it again.
+    A lost process, or a store that did not answer, is 75 instead (``EX_TEMPFAIL``): the same
+    command may go on later, and what runs it may simply call it again.
     """
     # Torch's threads otherwise spin while they wait; where cores are shared with anything else,
     # that slows training several times. It is read when torch is imported.

@@ -25,6 +25,8 @@ class Categories(Config):
         wrong = [code for code in codes if not 1 <= code <= 254]
         if wrong or not codes:
             raise ValueError(f"codes are 1 to 254 and at least one; got {wrong or 'none'}")
+        if blank := [code for code, name in codes.items() if not name.strip()]:
+            raise ValueError(f"codes {blank} have no name; give each one")
         if len(set(codes.values())) != len(codes):
             raise ValueError("two codes have the same name")
         return dict(sorted(codes.items()))

@@ -62,7 +62,9 @@ class StackSource(Config):
     )
     scl: str | None = Field("SCL", description="variable of the scene classification; null: none")
     crs: str | None = Field(None, description="CRS of the file where it states none")
-    nodata: float | None = Field(None, description="value without data beside 0")
+    nodata: float | None = Field(
+        None, description="value without data beside 0 and what the file states"
+    )
 
 
 class BandFile(Config):
@@ -85,7 +87,9 @@ class FilesSource(Config):
     scl: _File | None = Field(None, description="scene classification; null: only nodata masks")
     acquired: date | None = Field(None, alias="date", description="UTC day; null: not known")
     crs: str | None = Field(None, description="CRS of the files where they state none")
-    nodata: float | None = Field(None, description="value without data beside 0")
+    nodata: float | None = Field(
+        None, description="value without data beside 0 and what the files state"
+    )
 
 
 ImageSource = Annotated[

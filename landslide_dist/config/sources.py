@@ -26,7 +26,9 @@ class RasterSource(Config):
         default_factory=dict, description="netCDF: position along each other dimension"
     )
     crs: str | None = Field(None, description="CRS of the file where it states none")
-    nodata: float | None = Field(None, description="value without data where the file states none")
+    nodata: float | None = Field(
+        None, description="value without data beside the file's own statement (nodata or mask)"
+    )
     valid_range: tuple[float, float] | None = Field(
         None, description="values outside become nodata, as out-of-range rules"
     )

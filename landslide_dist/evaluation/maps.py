@@ -36,6 +36,7 @@ from landslide_dist.evaluation.overview import Overview
 from landslide_dist.kernels.rings import ring_offsets, ring_radii
 from landslide_dist.schema import UNKNOWN_CODE, UNLABELLED
 from landslide_dist.store.cube import open_cube
+from landslide_dist.store.levels import flags_of
 
 #: Landslides are outlined where they take less of a map than this,
 SPARSE_SHARE = 0.05
@@ -177,15 +178,14 @@ def _draw_direction(figure: Figure, axes: Axes, ground: Ground) -> None:
 
 def _draw_classes(axes: Axes, ground: Ground, name: str, attributes: Mapping[str, Any]) -> None:
     codes = ground.overview.middle(name)
-    meanings = str(attributes["flag_meanings"]).split()
-    names = dict(zip(np.asarray(attributes["flag_values"]).tolist(), meanings, strict=True))
+    names = flags_of(attributes)
     present, count = np.unique(codes[~ground.missing], return_counts=True)
     largest = [c for c in present[np.argsort(-count)] if c != UNKNOWN_CODE][: len(CLASS_COLOURS)]
     ground.draw(axes, name.replace("_", " "))
     handles = []
     for code, colour in zip(largest, CLASS_COLOURS, strict=False):
         ground.fill(axes, codes == code, colour, 0.9)
-        handles.append(Patch(color=colour, label=str(names[code]).replace("_", " ")[:26]))
+        handles.append(Patch(color=colour, label=names[code][:26]))
     others = ~np.isin(codes, [*largest, UNKNOWN_CODE])
     if others.any():
         ground.fill(axes, others, OTHER_COLOUR, 0.9)

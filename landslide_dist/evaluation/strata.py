@@ -15,6 +15,7 @@ from landslide_dist.sources.files import describe
 from landslide_dist.sources.layer import LayerQuery, is_missing, load
 from landslide_dist.sources.vector import VectorBlocks, as_text
 from landslide_dist.store import cube
+from landslide_dist.store.levels import flags_of
 from landslide_dist.store.location import open_group
 
 #: A pixel in no stratum.
@@ -140,9 +141,8 @@ def _categorical(cube_location: str) -> dict[str, tuple[tuple[int, ...], tuple[s
         if "flag_values" in attributes and name not in (LANDSLIDE.name, SPLIT.name):
             if array.ndim != 2:
                 continue  # masks of images
-            meanings = str(attributes["flag_meanings"]).split()
-            labels = tuple(meaning.replace("_", " ") for meaning in meanings)
-            found[name] = tuple(int(code) for code in attributes["flag_values"]), labels
+            flags = flags_of(attributes)
+            found[name] = tuple(flags), tuple(flags.values())
     return found
 
 

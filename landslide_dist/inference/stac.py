@@ -24,6 +24,7 @@ from landslide_dist import __version__
 from landslide_dist.config.publish import PublishConfig
 from landslide_dist.grid import Grid
 from landslide_dist.store import cube
+from landslide_dist.store.levels import flags_of
 from landslide_dist.store.location import open_group
 from landslide_dist.whole_file import write_whole
 
@@ -212,10 +213,9 @@ def _band(location: str, array: zarr.Array[Any]) -> dict[str, Any]:
     if "scale_factor" in attributes:
         band |= {"raster:scale": scale, "raster:offset": 0.0}
     if "flag_values" in attributes:
-        meanings = str(attributes["flag_meanings"]).split()
         band["classification:classes"] = [
-            {"value": value, "name": name, "description": name.replace("_", " ")}
-            for value, name in zip(attributes["flag_values"], meanings, strict=True)
+            {"value": value, "name": name.replace(" ", "_"), "description": name}
+            for value, name in flags_of(attributes).items()
         ]
     else:
         band["statistics"] = _statistics(location, array, float(nodata), scale)

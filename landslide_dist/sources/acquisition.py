@@ -4,11 +4,12 @@ Granules may differ in UTM zone and resolution. A pixel is taken whole, all band
 granule that has the best of it: clear, else complete, else anything; the first one of equals.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -19,6 +20,7 @@ from landslide_dist.config.sources import RasterSource
 from landslide_dist.grid import Grid, Window
 from landslide_dist.schema import Variable
 from landslide_dist.sources.band import Band, GdalBand
+from landslide_dist.sources.files import describe
 from landslide_dist.sources.raster import RasterBlocks, open_band
 from landslide_dist.sources.scene import DigitalNumbers, Scene, SceneClasses
 from landslide_dist.sources.warp import Placement
@@ -48,6 +50,16 @@ class Granule:
     bands: tuple[RasterBlocks, ...]
     classes: RasterBlocks | None
     masked: tuple[int, ...]
+
+    @property
+    def files(self) -> dict[str, Callable[[], list[dict[str, Any]]]]:
+        """Path of all that was read, what describes the scene first -> what tells its version."""
+        described = self.scene.metadata
+        rasters = (*self.bands, *((self.classes,) if self.classes else ()))
+        return {
+            **({described: partial(describe, described)} if described else {}),
+            **{raster.place.band.path: raster.provenance for raster in rasters},
+        }
 
     def read(self, window: Window) -> Block:
         """Reflectance, and where all bands have data and no masked class is mapped."""
@@ -107,11 +119,6 @@ class Acquisition:
             if (quality == _BEST).all():
                 break
         return values, quality == _BEST
-
-    @property
-    def used(self) -> list[Scene]:
-        """The scenes that have pixels on the grid."""
-        return [granule.scene for granule in self.granules]
 
     def overview(self) -> NDArray[np.bool_]:
         """Clear pixels of :func:`overview_grid`."""

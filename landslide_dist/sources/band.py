@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader
 
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.grid import Window
-from landslide_dist.sources.files import gdal_errors
+from landslide_dist.sources.files import describe_raster, gdal_errors
 
 
 class Band(Protocol):
@@ -45,6 +45,9 @@ class Band(Protocol):
             DataError: The file cannot be read.
         """
 
+    def provenance(self) -> list[dict[str, Any]]:
+        """Its files, and which version of each."""
+
 
 @dataclass(frozen=True)
 class GdalBand:
@@ -52,7 +55,7 @@ class GdalBand:
 
     Attributes:
         number: Band, from 1.
-        nodata: Value without data; None: what the file states.
+        nodata: Value without data beside what the file states by nodata or mask; None: no other.
         unpack: Whether the file's own scale and offset are applied.
     """
 
@@ -72,7 +75,7 @@ class GdalBand:
             path: File or URL.
             number: Band, from 1.
             crs: CRS where the file states none.
-            nodata: Value without data; None: what the file states.
+            nodata: Value without data beside what the file states; None: no other.
 
         Raises:
             DataError: The file is missing or broken, has no such band or no georeference.
@@ -111,12 +114,14 @@ class GdalBand:
         return values, valid
 
     def _valid(self, dataset: DatasetReader, values: NDArray[Any], part: Any) -> NDArray[np.bool_]:
-        if self.nodata is not None:
-            return differs(values, self.nodata)
-        if MaskFlags.all_valid in dataset.mask_flag_enums[self.number - 1]:
-            return np.ones(values.shape, np.bool_)
-        valid: NDArray[np.bool_] = dataset.read_masks(self.number, window=part) != 0
-        return valid
+        valid: NDArray[np.bool_] = np.ones(values.shape, np.bool_)
+        if MaskFlags.all_valid not in dataset.mask_flag_enums[self.number - 1]:
+            valid = dataset.read_masks(self.number, window=part) != 0
+        return valid if self.nodata is None else valid & differs(values, self.nodata)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """The file, what GDAL reads beside it, and the sources of a virtual raster."""
+        return describe_raster(self.path)
 
 
 def differs(values: NDArray[Any], nodata: float) -> NDArray[np.bool_]:

@@ -25,7 +25,6 @@ from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.schema import Variable
 from landslide_dist.sources.acquisition import Acquisition, Block, group
-from landslide_dist.sources.files import describe
 from landslide_dist.sources.scene import Scene, Span, plain_files
 from landslide_dist.sources.tiles import TILE_PX
 
@@ -69,8 +68,10 @@ class TimeStep:
 
     def provenance(self) -> dict[str, Any]:
         """What the image was made of, without the signatures that URLs may carry."""
-        scenes = [scene for acquisition in self.acquisitions for scene in acquisition.used]
-        paths = dict.fromkeys(path for scene in scenes for path in scene.paths)
+        granules = [granule for one in self.acquisitions for granule in one.granules]
+        scenes = [granule.scene for granule in granules]
+        # Granules may share a file.
+        files = {path: told for granule in granules for path, told in granule.files.items()}
         return {
             "role": self.image.role,
             "pair": self.image.pair,
@@ -85,7 +86,7 @@ class TimeStep:
                 }
                 for scene in scenes
             ],
-            "files": [_unsigned(entry) for path in paths for entry in describe(path)],
+            "files": [_unsigned(entry) for told in files.values() for entry in told()],
         }
 
 

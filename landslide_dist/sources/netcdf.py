@@ -15,7 +15,7 @@ from landslide_dist.config.sources import RasterSource
 from landslide_dist.errors import DataError
 from landslide_dist.grid import Window
 from landslide_dist.sources.band import differs, one_crs
-from landslide_dist.sources.files import reason
+from landslide_dist.sources.files import describe, reason
 
 #: The HDF5 library serves one thread at a time.
 HDF5_LOCK = threading.Lock()
@@ -29,6 +29,7 @@ class NetcdfBand:
         y: The file's name of the dimension of rows.
         x: The file's name of the dimension of columns.
         select: Position along each other dimension.
+        nodata: Value without data beside the file's own fill value; None: no other.
         states_nodata: Whether NaN stands for the file's own fill value.
     """
 
@@ -83,11 +84,12 @@ class NetcdfBand:
                 values = array.isel({self.y: window.slices[0], self.x: window.slices[1]}).to_numpy()
             except (OSError, RuntimeError) as error:
                 raise DataError(f"{self.path!r} cannot be read: {reason(error)}") from error
-        if self.nodata is not None:
-            return values, differs(values, self.nodata)
-        if self.states_nodata:
-            return values, ~np.isnan(values)
-        return values, np.ones(values.shape, np.bool_)
+        valid = ~np.isnan(values) if self.states_nodata else np.ones(values.shape, np.bool_)
+        return values, valid if self.nodata is None else valid & differs(values, self.nodata)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """The file."""
+        return describe(self.path)
 
 
 def _open(path: str) -> xr.Dataset:

@@ -13,7 +13,6 @@ from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.schema import Variable
 from landslide_dist.sources.band import Band, GdalBand
-from landslide_dist.sources.files import describe
 from landslide_dist.sources.meaning import Codes, Quantity, resolve_codes
 from landslide_dist.sources.tiles import from_tiles
 from landslide_dist.sources.warp import Meaning, Placement, read_shifted, warp_tile
@@ -52,8 +51,8 @@ class RasterBlocks:
         return from_tiles(window, shape, self.variable, compute, self.place.tile_px)
 
     def provenance(self) -> list[dict[str, Any]]:
-        """The file."""
-        return describe(self.place.band.path)
+        """The files of the band."""
+        return self.place.band.provenance()
 
 
 def open_raster(config: RasterSource, variable: Variable, grid: Grid) -> RasterBlocks:

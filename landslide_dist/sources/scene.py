@@ -66,13 +66,6 @@ class Scene:
     classes: RasterSource | None
     metadata: str | None = None
 
-    @property
-    def paths(self) -> list[str]:
-        """Every file of it, each once."""
-        sources = [*self.bands.values(), *([self.classes] if self.classes else [])]
-        described = [self.metadata] if self.metadata else []
-        return list(dict.fromkeys([*described, *(source.path for source in sources)]))
-
 
 @dataclass(frozen=True)
 class DigitalNumbers:

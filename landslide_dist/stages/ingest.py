@@ -17,6 +17,7 @@ from landslide_dist.grid import Grid, Window
 from landslide_dist.progress import console, stage
 from landslide_dist.schema import Variable
 from landslide_dist.sources import BlockSource, open_imagery, open_sources, target_grid
+from landslide_dist.sources.files import describe_raster
 from landslide_dist.sources.imagery import Imagery
 from landslide_dist.sources.synthetic_event import SyntheticImagery
 from landslide_dist.store import cube
@@ -92,7 +93,7 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
     """
     location = config.cube.location
     task = IngestBlock.of(config, location)
-    inputs = task.provenance()
+    inputs = _inputs(config, task)
     fingerprint = ingest_hash(config, inputs)
     if _is_up_to_date(location, fingerprint):
         console.print(f"ingest: up to date, {location}")
@@ -158,6 +159,16 @@ def _check_same(location: str, fingerprint: str) -> None:
             f"cube {location!r} was ingested from other inputs or settings; "
             "give another cube.location, or --overwrite to replace it"
         )
+
+
+def _inputs(config: RunConfig, task: IngestBlock) -> list[dict[str, Any]]:
+    """Every input file, and the raster that the grid is taken from where it is none of them."""
+    inputs = task.provenance()
+    like = None if config.cube.grid is None else config.cube.grid.like
+    if like is None:
+        return inputs
+    known = {entry.get("path") for entry in inputs}
+    return inputs + [entry for entry in describe_raster(like) if entry["path"] not in known]
 
 
 def _attributes(

@@ -11,7 +11,7 @@ from landslide_dist.config import RunConfig
 from landslide_dist.config.fingerprint import match_hash
 from landslide_dist.config.matching import ChipsReference, CubesReference, TableReference
 from landslide_dist.config.run import config_hash
-from landslide_dist.errors import DataError
+from landslide_dist.errors import DataError, StoreError
 from landslide_dist.features.match import count
 from landslide_dist.features.reference import Reference
 from landslide_dist.patches.pair import ROLES
@@ -30,6 +30,7 @@ def matched_hash(config: RunConfig) -> str:
 
     Raises:
         DataError: The reference cannot be read.
+        StoreError: A reference cube is not whole.
     """
     ingested = str(open_group(config.cube.location).attrs["ingest_hash"])
     return match_hash(config, ingested, _fingerprint(config))
@@ -40,6 +41,7 @@ def references_of(config: RunConfig) -> dict[str, Reference]:
 
     Raises:
         DataError: Files or cubes cannot be read, or hold no images.
+        StoreError: A cube is not whole.
         ConfigError: The run's own training part is the reference, and cannot be divided off.
     """
     assert config.cube.matching is not None
@@ -91,9 +93,16 @@ def _fingerprint(config: RunConfig) -> str:
     if isinstance(source, ChipsReference):
         return config_hash({"files": [describe(str(path)) for path in pictures(source.folder)]})
     if isinstance(source, CubesReference):
-        attributes = [open_group(location).attrs for location in source.locations]
-        return config_hash({"ingested": [str(a.get("ingest_hash")) for a in attributes]})
+        return config_hash({"ingested": [_ingested(location) for location in source.locations]})
     return split_hash(RunContext(unmatched(config)))
+
+
+def _ingested(location: str) -> str:
+    """Fingerprint of a reference cube; one that is still being filled has it as well."""
+    attributes = open_group(location).attrs
+    if not attributes.get("ingested") or "ingest_hash" not in attributes:
+        raise StoreError(f"reference cube {location!r} is not whole yet: run ingest")
+    return str(attributes["ingest_hash"])
 
 
 def _divided(config: RunConfig) -> RunContext:
@@ -114,6 +123,7 @@ Counted = Iterable[tuple[str, Reference]]
 
 def _of_images(location: str) -> Counted:
     """Counts of all valid pixels of a cube."""
+    _ingested(location)
     ds = cube.open_cube(location)
     if "reflectance" not in ds:
         raise DataError(f"reference cube {location!r} has no images")

@@ -13,6 +13,7 @@ import zarr
 from affine import Affine
 from numpy.typing import NDArray
 
+from landslide_dist.errors import DataError
 from landslide_dist.grid import Grid
 from landslide_dist.kernels.reduction import halved
 from landslide_dist.store import cube
@@ -96,9 +97,18 @@ def coordinate(group: zarr.Group, name: str) -> list[Any]:
 
 
 def flags_of(attributes: Mapping[str, Any]) -> dict[int, str]:
-    """Code -> meaning of a categorical variable; empty of another."""
+    """Code -> meaning of a categorical variable; empty of another.
+
+    Raises:
+        DataError: There are more names than codes, or fewer: which is whose is not known.
+    """
     codes = [int(code) for code in attributes.get("flag_values", ())]
     names = str(attributes.get("flag_meanings", "")).split()
+    if len(names) != len(codes):
+        raise DataError(
+            f"{attributes.get('long_name')!r} has {len(names)} names for {len(codes)} codes: which "
+            "is whose is not known; ingest the cube again with --overwrite"
+        )
     return {code: name.replace("_", " ") for code, name in zip(codes, names, strict=True)}
 
 

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from landslide_dist.config.evaluate import EvaluateConfig
+from landslide_dist.errors import DataError
 from landslide_dist.evaluation import figures, maps
 from landslide_dist.evaluation.calibration_figure import calibration_figure
 from landslide_dist.evaluation.class_figures import class_figure, class_map
@@ -125,6 +126,14 @@ def test_partition_map_has_a_colour_for_each_part(run):
     picture = pixels(maps.partition_map(run.cube, run.split, run.parts))[..., :3]
     hues = [(picture[..., 2] > picture[..., 0] + 0.2), (picture[..., 0] > picture[..., 2] + 0.3)]
     assert all(hue.mean() > 0.05 for hue in hues)
+
+
+def test_classes_whose_names_do_not_fit_their_codes_are_not_drawn(run):
+    lithology = cube.array(open_group(run.cube, "r+"), "lithology")
+    lithology.attrs["flag_meanings"] = "unknown clay gra nite"
+    cube.add_variables(run.cube, [], run.storage)  # writes metadata of all arrays together
+    with pytest.raises(DataError, match="has 4 names for 3 codes"):
+        maps.terrain_overview(run.cube)
 
 
 def all_figures(run, scores, calibration):

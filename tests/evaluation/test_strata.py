@@ -175,6 +175,14 @@ def test_strata_that_the_cube_does_not_have_are_named(run):
         strata_of(run, strata=("rock_age",))
 
 
+def test_classes_whose_names_do_not_fit_their_codes_are_not_taken(run):
+    lithology = cube.array(open_group(run.cube, "r+"), "lithology")
+    lithology.attrs["flag_meanings"] = "unknown clay gra nite"
+    cube.add_variables(run.cube, [], run.storage)  # writes metadata of all arrays together
+    with pytest.raises(DataError, match="has 4 names for 3 codes"):
+        strata_of(run, strata=("lithology",))
+
+
 def test_cubes_without_classes_have_no_strata(run, write_variable):
     write_variable(
         run.cube,

@@ -146,6 +146,14 @@ class TestValues:
         values, _ = whole(opened(grid, image(red, nodata=-9999)), grid)
         assert values[0, 0, 0, :3].tolist() == [0, 0, 1500]
 
+    def test_given_nodata_counts_beside_what_the_file_states(self, grid, write_raster):
+        red = np.full(grid.shape, 2500, np.int16)
+        red[0, :3] = [-9999, -1, 0]
+        path = write_raster(red, grid.transform, nodata=-9999)
+        source = {"kind": "files", "bands": {"red": path}, "nodata": -1}
+        blocks = opened(grid, {"role": "pre", "source": source}, bands=["red"])
+        assert whole(blocks, grid)[0][0, 0, 0, :4].tolist() == [0, 0, 0, 1500]
+
     def test_what_is_no_class(self, grid, image):
         scl = np.full(grid.shape, 12)
         with pytest.raises(DataError, match="holds 12, which are no classes"):
@@ -247,7 +255,7 @@ class TestMosaics:
         )
         both = (*two_zones(write_raster, grid, 100).scenes, far)
         acquisition = Acquisition(None, both, grid, BANDS, (0, 9))
-        assert [scene.name for scene in acquisition.used] == ["one", "two"]
+        assert [placed.scene.name for placed in acquisition.granules] == ["one", "two"]
         beside = Acquisition(None, (far,), grid, BANDS, (0, 9))
         assert not beside.overview().any()
         assert not beside.read(Window(0, 0, 10, 10))[1].any()

@@ -78,6 +78,13 @@ def test_fill_values_and_packing(grid, values, write):
         read(grid, write(codes, encoding={"_FillValue": None}), COVER)
 
 
+def test_given_nodata_counts_beside_the_fill_value(grid, values, write):
+    codes = np.full(values.shape, 2.0)
+    codes[0, :2] = [np.nan, 9]
+    path = write(codes, encoding={"dtype": "uint8", "_FillValue": 255})
+    assert read(grid, path, COVER, nodata=9)[0, :3].tolist() == [0, 0, 2]
+
+
 def test_another_crs(grid, write):
     lon, lat = np.linspace(8.99, 9.02, 100), np.linspace(45.16, 45.14, 90)
     path = write(np.tile(np.arange(100.0), (90, 1)), crs="EPSG:4326", y=lat, x=lon)

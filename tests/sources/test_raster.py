@@ -66,9 +66,23 @@ def test_nodata_range_and_scale(grid, write_raster):
         whole(open_raster(config, ELEVATION, grid), grid)[0, :5],
         np.array([np.nan, np.nan, 500, 0, 100], np.float32),
     )
+    # A value given adds to what the file states: whoever gives 0 does not want -9999 m of it.
     given_nodata = RasterSource(path=path, nodata=0)
     top = whole(open_raster(given_nodata, ELEVATION, grid), grid)[0, :4]
-    np.testing.assert_array_equal(top, np.array([-9999, 99_999, 5000, np.nan], np.float32))
+    np.testing.assert_array_equal(top, np.array([np.nan, 99_999, 5000, np.nan], np.float32))
+
+
+def test_given_nodata_counts_beside_a_mask(grid, write_raster):
+    values = np.full(grid.shape, 700, np.float32)
+    values[0, :3] = [500, 0, np.nan]
+    path = write_raster(values, grid.transform)
+    mask = np.ones(grid.shape, bool)
+    mask[0, 0] = False
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    for nodata, expected in [(None, [np.nan, 0, np.nan, 700]), (0, [np.nan, np.nan, np.nan, 700])]:
+        source = open_raster(RasterSource(path=path, nodata=nodata), ELEVATION, grid)
+        np.testing.assert_array_equal(whole(source, grid)[0, :4], np.array(expected, np.float32))
 
 
 def test_packed_values_are_unpacked(grid, write_raster):

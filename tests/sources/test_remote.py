@@ -19,6 +19,13 @@ from .conftest import whole
 pytestmark = pytest.mark.s3
 
 
+VRT = """<VRTDataset rasterXSize="80" rasterYSize="60"><SRS>EPSG:32632</SRS>
+<GeoTransform>500000, 10, 0, 5000000, 0, -10</GeoTransform>
+<VRTRasterBand dataType="Float32" band="1"><SimpleSource>
+<SourceFilename relativeToVRT="1">dem.tif</SourceFilename><SourceBand>1</SourceBand>
+</SimpleSource></VRTRasterBand></VRTDataset>"""
+
+
 @pytest.fixture
 def uploaded(grid, write_raster, s3_server, monkeypatch):
     for name, value in s3_server.environment(s3_server.admin).items():
@@ -39,6 +46,24 @@ def test_a_raster_on_s3(grid, uploaded):
     assert entry["path"] == url
     assert entry["size"] > values.nbytes
     assert len(entry["etag"]) == 32
+
+
+def test_a_virtual_raster_on_s3_has_the_versions_of_its_tiles(grid, uploaded, s3_server):
+    url, values = uploaded
+    key, secret = s3_server.admin
+    fs = s3fs.S3FileSystem(key=key, secret=secret, endpoint_url=s3_server.endpoint)
+    virtual = url.replace("dem.tif", "dem.vrt")
+    fs.pipe_file(virtual, VRT.encode())
+    source = open_raster(RasterSource(path=virtual), ELEVATION, grid)
+    np.testing.assert_array_equal(whole(source, grid), values)
+    before = source.provenance()
+    assert [entry["path"] for entry in before] == [virtual, url]
+    fs.pipe_file(url, fs.cat_file(url)[:-4] + b"1234")
+    fs.invalidate_cache()
+    after = source.provenance()
+    assert after[0] == before[0]
+    assert after[1]["size"] == before[1]["size"]
+    assert after[1]["etag"] != before[1]["etag"]
 
 
 READ = """

@@ -93,7 +93,7 @@ def test_a_product(product):
     assert scene.classes.path.endswith("R20m/T32TQP_2023-04-28_SCL_20m.jp2")
     # The band list of the instrument: 8 is B8A.
     assert scene.offsets == {"red": 900, "nir08": 800}
-    assert scene.paths[0] == f"{folder}/MTD_MSIL2A.xml"
+    assert scene.metadata == f"{folder}/MTD_MSIL2A.xml"
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ class TestFiles:
         (scene,) = scenes(path)
         assert scene.bands["red"].path == str(tmp_path / "x" / "r.tif")
         assert scene.classes.path == str(tmp_path / "s.tif")
-        assert scene.paths[0] == str(path)
+        assert scene.metadata == str(path)
 
     def test_one_item(self, save, tmp_path):
         (scene,) = scenes(save(make_item("a", {"red": "r.tif", "scl": "s.tif"}), name="item.json"))

@@ -8,6 +8,7 @@ from landslide_dist.config.cube import StorageConfig
 from landslide_dist.errors import DataError, StoreError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.store import cube
+from landslide_dist.store.levels import flags_of
 from landslide_dist.store.location import delete, exists, open_group
 
 STORAGE = StorageConfig(chunk_px=16, shard_px=64)
@@ -45,6 +46,23 @@ def test_plain_xarray_and_rioxarray_understand_it(filled):
     assert ds.uphill.sel(distance=100).shape == GRID.shape
     assert ds.lithology.attrs["flag_meanings"] == "unknown clay sand_stone"
     np.testing.assert_array_equal(ds.elevation.to_numpy().ravel(), np.arange(ds.elevation.size))
+
+
+WHITE = [chr(code) for code in range(0x3001) if chr(code).isspace()]
+
+
+@pytest.mark.parametrize("white", WHITE, ids=ascii)
+def test_names_of_classes_keep_to_their_codes_whatever_is_white_in_them(white):
+    lithology = schema.categorical("lithology", {1: f"sand{white}stone", 2: "clay"})
+    expected = {0: "unknown", 1: "sand stone", 2: "clay"}
+    assert flags_of(lithology.attributes()) == expected
+
+
+def test_more_names_than_codes_are_refused():
+    """As of cubes whose names were written with what they had in them."""
+    attributes = LITHOLOGY.attributes() | {"flag_meanings": "unknown clay sand\xa0stone"}
+    with pytest.raises(DataError, match="'lithology' has 4 names for 3 codes.*--overwrite"):
+        flags_of(attributes)
 
 
 def test_dask_chunks_are_whole_shards(filled):
