@@ -22,5 +22,9 @@ class StoreError(LandslideDistError):
     """A store cannot be reached, opened, locked or written."""
 
 
+class LockedError(StoreError):
+    """Another process, which is alive, writes the store."""
+
+
 class ProcessError(LandslideDistError):
     """A process that works together with this one is gone, or another has taken over."""

@@ -1,5 +1,6 @@
 """Commands that score, show, publish and explain."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -124,44 +125,77 @@ def explain(
         str | None,
         typer.Option(metavar="X,Y", help="Or a square around; by default the most landslides."),
     ] = None,
-    side_m: Annotated[float, typer.Option(help="Side of that square.", min=1)] = 2000,
+    side_m: Annotated[
+        float | None, typer.Option(help="Side of that square; by default 2000.", min=1)
+    ] = None,
     at: Annotated[str | None, typer.Option(metavar="X,Y", help="Explain this pixel alone.")] = None,
     level: Annotated[
         list[int] | None, typer.Option(help="Level of Grad-CAM, 0 the finest; may be repeated.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Of the integrated gradients.", min=1)] = 32,
-    part: Annotated[str, typer.Option(help="Part that importance is measured on.")] = "validation",
-    repeats: Annotated[int, typer.Option(help="Times that inputs are permuted.", min=1)] = 5,
-    patches: Annotated[int, typer.Option(help="Patches that are scored at most.", min=1)] = 200,
-    seed: Annotated[int, typer.Option(help="Of the permutations.", min=0)] = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Of the integrated gradients; by default 32.", min=1)
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="That importance is measured on; by default validation.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Times that inputs are permuted; by default 5.", min=1)
+    ] = None,
+    patches: Annotated[
+        int | None, typer.Option(help="Patches that are scored at most; by default 200.", min=1)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the permutations; by default 0.", min=0)
+    ] = None,
     scene: Annotated[
         str | None, typer.Option(help="Of a run of chips: explain this scene as well.")
     ] = None,
-    samples: Annotated[int, typer.Option(help="Of a run of chips: test chips to show.")] = 6,
+    samples: Annotated[
+        int | None, typer.Option(help="Of a run of chips: test chips to show; by default 6.")
+    ] = None,
 ) -> None:
     """Explain a model: integrated gradients, Grad-CAM, permutation importance."""
     run_config = load_of_any_kind(config, set_, None, print_config)
     from landslide_dist.stages.place import Place, numbers
 
     bounds = numbers("--window", window, 4)
+    middle, pixel = numbers("--centre", centre, 2), numbers("--at", at, 2)
     if isinstance(run_config, ChipsConfig):
+        of_regions = {
+            "--method": method, "--centre": middle, "--side-m": side_m, "--at": pixel,
+            "--level": level, "--steps": steps, "--part": part, "--repeats": repeats,
+            "--patches": patches, "--seed": seed,
+        }  # fmt: skip
+        _refuse(of_regions, "a run of chips")
         from landslide_dist.stages.chips.explain import explain_chips
 
-        explain_chips(run_config, [model], scene, bounds, samples)
+        explain_chips(run_config, [model], scene, bounds, 6 if samples is None else samples)
         return
     run_config = of_one_region(run_config, config)
+    _refuse({"--scene": scene, "--samples": samples}, "the run of one region")
     from landslide_dist.inference.importance import Shuffling
     from landslide_dist.stages.explain import explain as stage
 
-    if bounds is not None and centre is not None:
+    if bounds is not None and middle is not None:
         raise ConfigError("give --window or --centre, not both")
     stage(
         run_config,
         model,
-        Place(bounds, numbers("--centre", centre, 2), side_m, numbers("--at", at, 2)),
+        Place(bounds, middle, side_m or 2000, pixel),
         method,
         level or (0, -1),
-        steps,
-        part,
-        Shuffling(repeats, seed, max_patches=patches),
+        steps or 32,
+        "validation" if part is None else part,
+        Shuffling(repeats or 5, seed or 0, max_patches=patches or 200),
     )
+
+
+def _refuse(options: Mapping[str, object], kind: str) -> None:
+    """Options that were given to a command though the kind of its run has no use for them.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(f"{name} is not for {kind}: leave it out")

@@ -33,7 +33,7 @@ def run(
     if isinstance(run_config, ChipsConfig):
         from landslide_dist.stages.chips.run import run_chips
 
-        run_chips(run_config)
+        run_chips(run_config, overwrite)
         return
     run_config = of_one_region(run_config, config)
     from landslide_dist.stages.run import run as stage

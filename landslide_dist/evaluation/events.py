@@ -22,7 +22,7 @@ class TrainedOn:
 
     Attributes:
         model: Its name in the runs.
-        training: ``A``, ``ALL``, ``ALL-A``: the paper's superscript.
+        training: ``A``, ``ALL``, ``ALL-A``: the paper's superscript; empty: there was none.
         events: What it was trained on.
         pixel_m: The paper's subscript.
         seed: Of weights and samples.

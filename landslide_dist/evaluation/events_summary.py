@@ -119,7 +119,7 @@ def model_rows(result: EventsResult) -> list[ModelRow]:
         ModelRow(one.model, one.training, one.pixel_m, one.ablation)
         for one in trained
         # An unseen event that is too small to be tested on is no training.
-        if one.training not in result.unseen
+        if one.training
     )
     models, known = model_names(result), tested_events(result)[0]
 

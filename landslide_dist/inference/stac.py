@@ -22,6 +22,7 @@ from pystac.utils import StringEnum
 
 from landslide_dist import __version__
 from landslide_dist.config.publish import PublishConfig
+from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Grid
 from landslide_dist.store import cube
 from landslide_dist.store.levels import flags_of
@@ -31,6 +32,11 @@ from landslide_dist.whole_file import write_whole
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 #: What STAC takes for a time without bounds: a map of susceptibility shows no single day.
 UNBOUNDED = (date(1900, 1, 1), date(9999, 12, 31))
+#: Task of a run -> what its maps show, and the last word of their ids.
+MAPS: Mapping[str, tuple[str, str]] = {
+    "susceptibility": ("Landslide susceptibility", "susceptibility"),
+    "event_mapping": ("Landslides of an event", "event"),
+}
 #: Points on each edge of a footprint; edges of a grid are curves in longitude and latitude.
 EDGE_POINTS = 16
 #: Decimals of longitudes and latitudes, about a centimetre.
@@ -58,6 +64,8 @@ def prediction_item(
     cogs: Mapping[str, str],
     files: Mapping[str, str],
     publish: PublishConfig,
+    task: str = "susceptibility",
+    period: tuple[date, date] = UNBOUNDED,
 ) -> pystac.Item:
     """The item of a predicted map.
 
@@ -67,14 +75,17 @@ def prediction_item(
         cogs: Variable of the group -> its GeoTIFF, of those that exist.
         files: ``report`` and ``metrics`` -> path, of those that exist.
         publish: What the user says of the map.
+        task: Of the run, one of ``MAPS``.
+        period: First and last day that the map speaks of where the user does not say.
+
+    Raises:
+        ConfigError: The user's day and that of the period are not in order.
     """
     grid, group = cube.read_grid(location), open_group(location)
-    item = new_item(identifier, grid, publish)
+    item = new_item(identifier, grid, publish, period)
     properties = item.properties
     attributes = group.attrs.asdict()
-    properties["description"] = (
-        f"Landslide susceptibility, predicted by the model {attributes['model']!r}"
-    )
+    properties["description"] = f"{MAPS[task][0]}, predicted by the model {attributes['model']!r}"
     properties |= {
         f"landslide_dist:{name}": attributes[name]
         for name in ("model", "checkpoint", "cube", "temperature", "fingerprint")
@@ -105,10 +116,30 @@ def _add_file(item: pystac.Item, name: str, path: str, fields: dict[str, Any]) -
     item.add_asset(name, pystac.Asset(path, title, None, media_type, [role], fields))
 
 
-def new_item(identifier: str, grid: Grid, publish: PublishConfig) -> pystac.Item:
-    """An item of a grid's place, with what the user says and no assets yet."""
+def new_item(
+    identifier: str,
+    grid: Grid,
+    publish: PublishConfig,
+    period: tuple[date, date] = UNBOUNDED,
+) -> pystac.Item:
+    """An item of a grid's place, with what the user says and no assets yet.
+
+    Args:
+        identifier: Id of the item.
+        grid: The place.
+        publish: What the user says.
+        period: First and last day where the user does not say.
+
+    Raises:
+        ConfigError: The user's day and that of the period are not in order.
+    """
     geometry, bbox = footprint(grid)
-    start, end = publish.start or UNBOUNDED[0], publish.end or UNBOUNDED[1]
+    start, end = publish.start or period[0], publish.end or period[1]
+    if start > end:
+        raise ConfigError(
+            f"the period of {identifier!r} begins on {start} and ends on {end}: give both "
+            "publish.start and publish.end"
+        )
     item = pystac.Item(
         identifier,
         geometry,

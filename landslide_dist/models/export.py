@@ -8,6 +8,7 @@ much context the planes need, is written into it as JSON (:func:`card`).
 import json
 import logging
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -189,6 +190,46 @@ def save_onnx(path: str | Path, program: ExportedProgram, description: Mapping[s
     converted.model.metadata_props[CARD] = json.dumps(description)
     with whole_file(path) as unfinished:
         converted.save(str(unfinished), external_data=False)
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The :func:`card` in a ``.pt2`` or ONNX file; empty where none can be read.
+
+    Raises:
+        ConfigError: It is an ONNX file and the package that reads them is not installed.
+    """
+    text = _text_in_onnx(path) if Path(path).suffix == ".onnx" else _text_in_program(path)
+    description: dict[str, Any] = json.loads(text)
+    return description
+
+
+def _text_in_program(path: str | Path) -> str:
+    # The archive is a zip: the weights and the graph need not be loaded.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(f"/extra/{CARD}"):
+                    return archive.read(name).decode()
+    except zipfile.BadZipFile:
+        pass
+    return "{}"
+
+
+def _text_in_onnx(path: str | Path) -> str:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ConfigError(
+            f"{str(path)!r} is read by {error.name}: pip install 'landslide-dist[export]', or "
+            "delete the file"
+        ) from error
+    content = Path(path).read_bytes()
+    try:
+        properties = onnx.load_model_from_string(content).metadata_props
+    except Exception:  # damage raises an error of protobuf, which publishes no types
+        return "{}"
+    texts: dict[str, str] = {entry.key: entry.value for entry in properties}
+    return texts.get(CARD, "{}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from fsspec import AbstractFileSystem
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from landslide_dist.errors import DataError
+from landslide_dist.progress import console
 
 #: The parts of a Shapefile that change with its content.
 _SHAPEFILE_PARTS = (".shp", ".dbf", ".shx", ".prj")
@@ -24,6 +26,8 @@ _SHAPEFILE_PARTS = (".shp", ".dbf", ".shx", ".prj")
 #: How inputs are reached; fsspec knows more ways, some of which run programs or unpack archives.
 SCHEMES = ("file", "s3", "https", "http")
 
+#: Files of a virtual raster that are asked for at a time.
+_REQUESTS = 16
 #: What GDAL puts before the files of object stores and servers, and what their URLs begin with.
 _REMOTE = {"/vsis3/": "s3://", "/vsicurl/": ""}
 #: What GDAL calls a file inside a local archive.
@@ -59,10 +63,10 @@ def describe(path: str) -> list[dict[str, Any]]:
     Returns:
         One entry a file: ``path``, ``size`` in bytes and ``mtime`` (ISO 8601, UTC), or what the
         object store tells: ``etag``. A file in a local archive has those of the archive; one that
-        is not there has the path alone.
+        is not there, or of a place that tells neither, has the path alone.
 
     Raises:
-        DataError: It cannot be reached, or nothing tells one version of it from another.
+        DataError: It cannot be reached.
     """
     if path.startswith("/vsi"):
         return [_describe_virtual(path)]
@@ -70,7 +74,7 @@ def describe(path: str) -> list[dict[str, Any]]:
         return [_describe_remote(path)]
     local = Path(path.removeprefix("file://"))
     if _is_connection(path):
-        raise _no_version(path)
+        return [_no_version(path)]
     if local.suffix.lower() == ".shp":
         parts = [local.with_suffix(suffix) for suffix in _SHAPEFILE_PARTS]
         return [_describe_local(str(part), part) for part in parts if part.exists()]
@@ -80,61 +84,68 @@ def describe(path: str) -> list[dict[str, Any]]:
 def describe_raster(path: str) -> list[dict[str, Any]]:
     """Which versions of a raster's files were read.
 
-    These are the file itself, those beside it that GDAL reads with it (masks, world files) and, of
-    a virtual raster (VRT), the same of all its sources. Viewers write statistics into an
-    ``.aux.xml``, so of that only what changes values is told.
+    These are the file itself, masks and world files beside it and, of a virtual raster (VRT), its
+    sources. Viewers write overviews and statistics aside: of an ``.aux.xml`` only what changes
+    values counts, and only if it does.
 
     Returns:
-        Entries as :func:`describe` gives them, the file itself first.
+        Entries as :func:`describe` gives them, the file itself first; a source that cannot be
+        reached has the path alone.
 
     Raises:
-        DataError: The raster cannot be opened, a file of it cannot be reached, or nothing tells
-            one version of it from another.
+        DataError: The raster cannot be opened.
     """
-    entries: _Entries = {}
+    entries: dict[str, dict[str, Any] | None] = {}
     _name_files(path, entries)
-    return [
-        entry
-        for name, known in entries.items()
-        for entry in (describe(name) if known is None else [known])
-    ]
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        versions = pool.map(_described, entries)
+        return [
+            entry
+            for known, found in zip(entries.values(), versions, strict=True)
+            for entry in ([known] if known else found)
+        ]
 
 
-#: File -> what is told of it; None: its version.
-_Entries = dict[str, dict[str, Any] | None]
+def _described(path: str) -> list[dict[str, Any]]:
+    try:
+        return describe(path)
+    except DataError:
+        return [{"path": path}]  # as a tile beyond the grid may be
 
 
-def _name_files(path: str, names: _Entries) -> None:
-    """Add the files of a raster that are not named yet."""
-    with gdal_errors(path), warnings.catch_warnings():
+def _name_files(path: str, entries: dict[str, dict[str, Any] | None]) -> None:
+    """Add the files of a raster, None for those whose version is still to be told."""
+    dataset_files, is_virtual, read = _opened(path)
+    if not _is_connection(path):
+        entries[path] = None
+    for file in dataset_files:
+        if file in entries or file == _url_of(path.removeprefix("file://")):
+            continue
+        if file.endswith(".aux.xml"):
+            if _opened(path, GDAL_PAM_ENABLED="NO")[2] != read:
+                entries[file] = {"path": file, **read}
+        elif is_virtual and (file.lower().endswith(".vrt") or _is_connection(file)):
+            # GDAL does not name the sources of sources, nor the file of what is a part of one.
+            try:
+                _name_files(file, entries)
+            except DataError:
+                entries[file] = None
+        elif not file.endswith(".ovr"):
+            entries[file] = None
+
+
+def _opened(path: str, **options: str) -> tuple[list[str], bool, dict[str, Any]]:
+    """Files of a raster, whether it is virtual, and what is stated beside its pixels."""
+    with gdal_errors(path), rasterio.Env(**options), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # as tiles of a VRT may be
         with rasterio.open(path) as dataset:
-            files = [_url_of(file) for file in dataset.files]
-            is_virtual = dataset.driver == "VRT"
             read = {
                 "nodata": [str(value) for value in dataset.nodatavals],
                 "scales": [*dataset.scales, *dataset.offsets],
                 "transform": list(dataset.transform)[:6],
                 "crs": dataset.crs.to_wkt() if dataset.crs else None,
             }
-    if not _is_connection(path):
-        names[path] = None
-    for file in files:
-        if file in names or file == _url_of(path.removeprefix("file://")):
-            continue
-        if file.endswith(".ovr"):
-            continue  # the full resolution is read
-        if file.endswith(".aux.xml"):
-            names[file] = {"path": file, **read}
-            continue
-        if not is_virtual:
-            names[file] = None
-            continue
-        # GDAL names the sources of a VRT, but neither what lies beside them nor their own sources.
-        try:
-            _name_files(file, names)
-        except DataError:
-            names[file] = None  # no raster but e.g. statistics, or a tile that is not there
+            return [_url_of(file) for file in dataset.files], dataset.driver == "VRT", read
 
 
 def _url_of(file: str) -> str:
@@ -149,11 +160,9 @@ def _is_connection(path: str) -> bool:
     return _CONNECTION.match(path) is not None and not Path(path).exists()
 
 
-def _no_version(path: str) -> DataError:
-    return DataError(
-        f"{path!r} has neither size and time nor ETag by which to tell whether it has changed; "
-        f"give a plain file, or {', '.join(scheme + '://' for scheme in SCHEMES[1:])}"
-    )
+def _no_version(path: str) -> dict[str, Any]:
+    console.print(f"{path}: nothing tells its versions apart; replaced, it counts as the same")
+    return {"path": path}
 
 
 def _describe_virtual(path: str) -> dict[str, Any]:
@@ -166,7 +175,7 @@ def _describe_virtual(path: str) -> dict[str, Any]:
         for archive in (inside, *inside.parents):
             if archive.is_file():
                 return _describe_local(path, archive)
-    raise _no_version(path)
+    return _no_version(path)
 
 
 def _describe_local(path: str, local: Path) -> dict[str, Any]:

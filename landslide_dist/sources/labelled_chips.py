@@ -146,7 +146,12 @@ def _groups(files: Sequence[ChipFile]) -> NDArray[np.int64]:
 def _patches(folder: str) -> dict[str, str] | None:
     """File -> patch that it was cut out of; None where no table in the folder tells it."""
     table = ChipFile.of(f"{folder}/{TABLE}")
-    if not table.exists:
+    try:
+        if not table.exists:
+            return None
+    except DataError as error:
+        # S3 refuses to say that nothing is there where the identity may not list.
+        console.print(f"chips: no table of patches is read: {error}")
         return None
     content = table.to_read()
     try:

@@ -1,6 +1,8 @@
 """``export``: a trained model as files that run without this package, described for catalogues."""
 
+import json
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,23 @@ import torch
 
 from landslide_dist.config import RunConfig
 from landslide_dist.errors import ConfigError, StoreError
+from landslide_dist.inference.cog import read_tags
 from landslide_dist.inference.mlm import model_item
-from landslide_dist.inference.stac import add_model_link, prediction_item, write_item
+from landslide_dist.inference.stac import (
+    MAPS,
+    UNBOUNDED,
+    add_model_link,
+    prediction_item,
+    write_item,
+)
 from landslide_dist.models import checkpoint
-from landslide_dist.models.export import card, save_onnx, save_program, to_program
+from landslide_dist.models.export import card, read_card, save_onnx, save_program, to_program
 from landslide_dist.models.susceptibility import NetworkModel
 from landslide_dist.progress import console, stage
+from landslide_dist.sources.imagery import UNKNOWN_DAY
 from landslide_dist.stages.calibrate import CALIBRATION
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.evaluate import provenance
 from landslide_dist.stages.predict import check_map
 from landslide_dist.store import cube
 from landslide_dist.store.location import exists, open_group
@@ -31,7 +42,7 @@ def export(config: RunConfig, name: str, formats: Sequence[str] = FORMATS) -> Pa
         config: The run.
         name: The model.
         formats: ``torch``: model.pt2; ``onnx``: model.onnx; ``stac``: model.json and
-            prediction.json, which list the files that are there.
+            prediction.json, which list the files that are of them as they are now.
 
     Returns:
         The folder of the files.
@@ -121,31 +132,98 @@ def _write_items(
 ) -> None:
     config, paths = context.config, context.paths
     identifier = f"{config.name}-{name}"
-    files = {
-        "checkpoint": paths.checkpoint(name),
-        "torch": str(folder / "model.pt2"),
-        "onnx": str(folder / "model.onnx"),
-    }
+    files = {"checkpoint": paths.checkpoint(name)} | _programs(description, folder)
     item = model_item(
-        identifier, model, description, context.grid, _existing(files), _uphill_dtype(config),
-        config.publish,
-    )  # fmt: skip
+        identifier, model, description, context.grid, files, _uphill_dtype(config), config.publish
+    )
     write_item(item, folder / "model.json")
     location = paths.prediction(name)
     if not exists(location):
         return
-    check_map(context, name)
-    variables = [variable for variable, _ in open_group(location).arrays()]
     of_map = prediction_item(
-        f"{identifier}-susceptibility",
+        f"{identifier}-{MAPS[config.task][1]}",
         location,
-        _existing({variable: paths.cog(name, variable) for variable in variables}),
-        _existing({"report": paths.report, "metrics": paths.metrics}),
+        _cogs(context, name),
+        _results(context),
         config.publish,
+        config.task,
+        _period(context),
     )
     add_model_link(of_map, "model.json", identifier)
     write_item(of_map, folder / "prediction.json")
 
 
-def _existing(files: dict[str, str]) -> dict[str, str]:
-    return {name: path for name, path in files.items() if Path(path).exists()}
+def _programs(description: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Of the exported files those of the present checkpoint and temperature."""
+    files = {}
+    for kind, path in (("torch", folder / "model.pt2"), ("onnx", folder / "model.onnx")):
+        if not path.exists():
+            continue
+        written = read_card(path)
+        if all(written.get(key) == description[key] for key in ("checkpoint", "temperature")):
+            files[kind] = str(path)
+        else:
+            _say_left_out(path, "of an older model", f"export --format {kind}")
+    return files
+
+
+def _cogs(context: RunContext, name: str) -> dict[str, str]:
+    """Variable -> its GeoTIFF, of those that are made of the present map."""
+    fingerprint, files = check_map(context, name), {}
+    for variable, _ in open_group(context.paths.prediction(name)).arrays():
+        path = context.paths.cog(name, variable)
+        if not Path(path).exists():
+            continue
+        if read_tags(path).get("fingerprint") == fingerprint:
+            files[variable] = path
+        else:
+            _say_left_out(path, "of an older map", "predict with predict.cog")
+    return files
+
+
+def _results(context: RunContext) -> dict[str, str]:
+    """The scores and the report of the run, if they are of its present maps."""
+    metrics, report = Path(context.paths.metrics), Path(context.paths.report)
+    files = {}
+    if metrics.exists():
+        if _are_present(context, metrics):
+            files["metrics"] = str(metrics)
+        else:
+            _say_left_out(metrics, "of older maps or settings", "evaluate")
+    if report.exists():
+        # A page does not tell what it is of: `report` follows the scores that it shows.
+        if "metrics" not in files:
+            _say_left_out(report, "without scores of the present maps", "evaluate and report")
+        elif report.stat().st_mtime_ns < metrics.stat().st_mtime_ns:
+            _say_left_out(report, "older than the scores", "report")
+        else:
+            files["report"] = str(report)
+    return files
+
+
+def _are_present(context: RunContext, metrics: Path) -> bool:
+    """Whether scores are of the maps that are there now."""
+    if not all(exists(context.paths.prediction(name)) for name in context.config.maps):
+        return False
+    try:
+        run = json.loads(metrics.read_text("utf-8")).get("run", {})
+    except ValueError:
+        return False
+    return bool(run.get("made_of") == json.loads(json.dumps(provenance(context))))
+
+
+def _say_left_out(path: str | Path, what: str, remedy: str) -> None:
+    console.print(f"export: {path} is {what}: left out; run {remedy}", markup=False)
+
+
+def _period(context: RunContext) -> tuple[date, date]:
+    """Days of the images before and after an event, as far as they are known."""
+    pair = context.pair
+    if pair is None:
+        return UNBOUNDED
+    days = cube.open_cube(context.config.cube.location)["time"].values
+    start, end = (
+        unbounded if str(days[time]) == UNKNOWN_DAY else date.fromisoformat(str(days[time]))
+        for time, unbounded in zip(pair.times, UNBOUNDED, strict=True)
+    )
+    return start, end

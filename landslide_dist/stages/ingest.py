@@ -93,8 +93,7 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
     """
     location = config.cube.location
     task = IngestBlock.of(config, location)
-    inputs = _inputs(config, task)
-    fingerprint = ingest_hash(config, inputs)
+    inputs, fingerprint = fingerprint_of(config, task)
     if _is_up_to_date(location, fingerprint):
         console.print(f"ingest: up to date, {location}")
         return
@@ -122,6 +121,28 @@ def ingest(config: RunConfig, overwrite: bool = False) -> None:
         # Written last: a cube without it is half made, and no stage takes it for whole.
         cube.add_variables(location, [], config.cube.storage, attrs={"ingested": True})
     console.print(f"ingest: {steps}")
+
+
+def fingerprint_of(config: RunConfig, task: IngestBlock) -> tuple[list[dict[str, Any]], str]:
+    """What the cube of a run is made of, and the ``ingest_hash`` by which it is known again.
+
+    Args:
+        config: The run.
+        task: Its inputs, opened.
+
+    Returns:
+        Every input file, and the raster that the grid is taken from where it is none of them; and
+        the hash of these and the settings.
+
+    Raises:
+        DataError: A file cannot be reached, or nothing tells one version of it from another.
+    """
+    inputs = task.provenance()
+    like = None if config.cube.grid is None else config.cube.grid.like
+    if like is not None:
+        known = {entry.get("path") for entry in inputs}
+        inputs += [entry for entry in describe_raster(like) if entry["path"] not in known]
+    return inputs, ingest_hash(config, inputs)
 
 
 def import_published(config: RunConfig, format_: str, overwrite: bool = False) -> None:
@@ -159,16 +180,6 @@ def _check_same(location: str, fingerprint: str) -> None:
             f"cube {location!r} was ingested from other inputs or settings; "
             "give another cube.location, or --overwrite to replace it"
         )
-
-
-def _inputs(config: RunConfig, task: IngestBlock) -> list[dict[str, Any]]:
-    """Every input file, and the raster that the grid is taken from where it is none of them."""
-    inputs = task.provenance()
-    like = None if config.cube.grid is None else config.cube.grid.like
-    if like is None:
-        return inputs
-    known = {entry.get("path") for entry in inputs}
-    return inputs + [entry for entry in describe_raster(like) if entry["path"] not in known]
 
 
 def _attributes(

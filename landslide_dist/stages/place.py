@@ -1,5 +1,6 @@
 """Which window of a region a command is about, as a user says it: in the cube's CRS."""
 
+import math
 from dataclasses import dataclass
 
 from landslide_dist.errors import ConfigError
@@ -84,6 +85,6 @@ def numbers(option: str, text: str | None, count: int) -> tuple[float, ...] | No
         found = tuple(float(number) for number in text.split(","))
     except ValueError:
         found = ()
-    if len(found) != count:
+    if len(found) != count or not all(map(math.isfinite, found)):
         raise ConfigError(f"{option} {text!r} is not {count} numbers with commas between them")
     return found

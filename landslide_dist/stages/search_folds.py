@@ -1,8 +1,9 @@
 """The folds of ``search``: their split, the fits on them, how each does where it is held out."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from landslide_dist.config.run import config_hash
 from landslide_dist.config.search import SearchConfig
 from landslide_dist.config.share import ALL, Share
 from landslide_dist.config.split import SplitConfig
-from landslide_dist.errors import ConfigError, DataError
+from landslide_dist.errors import ConfigError, DataError, LockedError
 from landslide_dist.evaluation.cores import count_parts
 from landslide_dist.models import reach_of
 from landslide_dist.patches.masked import MaskedLabels
@@ -25,9 +26,12 @@ from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.model_trainer import ModelTrainer
 from landslide_dist.stages.split import is_complete, split_hash, write_split
 from landslide_dist.store.lock import hold
-from landslide_dist.training.ranks import first_rank_first, wait_for_all_ranks
+from landslide_dist.training.ranks import first_rank_first, of_first_rank
 from landslide_dist.training.search import GridPoint, HeldOut
 from landslide_dist.whole_file import write_whole
+
+#: Between two looks at whether another share is done.
+_PAUSE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -186,12 +190,22 @@ def _key(context: RunContext, name: str) -> str:
 
 @contextmanager
 def _in_turn(location: str) -> Iterator[None]:
-    """Shares that need the same LLR come one by one: the first trains it, the others find it."""
-    alone = rank_zero_only(hold)(location, "search", in_turn=True) or nullcontext()
-    with alone:
-        # All ranks look for it only now.
-        wait_for_all_ranks()
+    """Shares that need the same LLR come one by one: the first trains it, the others find it.
+
+    All ranks of a share ask again and again; none waits in a collective, which has a time limit.
+    """
+    with ExitStack() as held:
+        while not of_first_rank(rank_zero_only(_take, default=True)(held, location)):
+            time.sleep(_PAUSE_S)
         yield
+
+
+def _take(held: ExitStack, location: str) -> bool:
+    try:
+        held.enter_context(hold(location, "search"))
+    except LockedError:
+        return False
+    return True
 
 
 def _held_out_path(context: RunContext, name: str) -> Path:

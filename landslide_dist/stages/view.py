@@ -2,14 +2,15 @@
 
 import json
 import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from landslide_dist.config import RunConfig
-from landslide_dist.errors import StoreError
-from landslide_dist.inference.predict import is_predicted
+from landslide_dist.errors import LandslideDistError, StoreError
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
+from landslide_dist.stages.predict import check_map
 from landslide_dist.store.location import exists, open_group
 from landslide_dist.store.pyramid import build_pyramid
 from landslide_dist.viewer.layers import Layer, Prediction, find_layers
@@ -69,30 +70,37 @@ def prepare(context: RunContext) -> list[Layer]:
 
 
 def _predictions(context: RunContext) -> dict[str, Prediction]:
-    """The finished maps; of those under way it says so."""
-    thresholds = _thresholds(context)
-    found = {}
-    settings = context.config.predict
-    for name in (*context.config.models, *settings.ensembles):
-        location = context.paths.prediction(name)
-        if not exists(location):
+    """The maps of the run; of those under way, or of other settings, it says so."""
+    fingerprints = {}
+    for name in context.config.maps:
+        if not exists(context.paths.prediction(name)):
             continue
-        if is_predicted(location, str(open_group(location).attrs.get("fingerprint"))):
-            threshold = thresholds.get(name, DEFAULT_THRESHOLD)
-            found[name] = Prediction(location, threshold, settings.class_bounds)
-        else:
-            console.print(f"view: the map of {name!r} is not whole and is left out: run predict")
-    return found
+        try:
+            fingerprints[name] = check_map(context, name)
+        except LandslideDistError as error:
+            console.print(f"view: {error}; the map is left out")
+    thresholds = _thresholds(context, fingerprints)
+    return {
+        name: Prediction(
+            context.paths.prediction(name),
+            thresholds.get(name, DEFAULT_THRESHOLD),
+            context.config.predict.class_bounds,
+        )
+        for name in fingerprints
+    }
 
 
-def _thresholds(context: RunContext) -> dict[str, float]:
-    """The best threshold of each scored model."""
+def _thresholds(context: RunContext, fingerprints: Mapping[str, str]) -> dict[str, float]:
+    """The best threshold of each model whose map was scored as it is."""
     path = Path(context.paths.metrics)
     if not path.exists():
         return {}
-    scores = json.loads(path.read_text())["models"]
+    metrics = json.loads(path.read_text())
+    scored = metrics.get("run", {}).get("made_of", {}).get("maps", {})
     found = {}
-    for name, parts in scores.items():
+    for name, parts in metrics["models"].items():
+        if name not in fingerprints or scored.get(name) != fingerprints[name]:
+            continue
         best = [part.get("at_best", {}).get("threshold") for part in parts.values()]
         usable = [float(t) for t in best if t is not None and math.isfinite(t)]
         if usable:

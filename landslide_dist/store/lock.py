@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from landslide_dist.errors import ProcessError, StoreError
+from landslide_dist.errors import LockedError, ProcessError, StoreError
 from landslide_dist.progress import console
 from landslide_dist.store.lock_file import Content, LockFile, open_lock_file
 from landslide_dist.store.retry import persistently
@@ -129,42 +129,34 @@ class Lock:
 
 
 @contextmanager
-def hold(location: str, stage: str, in_turn: bool = False) -> Iterator[Lock]:
+def hold(location: str, stage: str) -> Iterator[Lock]:
     """Hold the lock on a store while it is being written.
 
     Args:
         location: The store.
         stage: What writes; others are told.
-        in_turn: Wait for another process that is alive, instead of being refused.
 
     Raises:
-        StoreError: Another process that is alive holds it.
+        LockedError: Another process that is alive holds it.
     """
     file = open_lock_file(location)
-    while True:
-        holder = replace(Holder.here(stage), seen=time.time())
-        refusal = _acquire(location, file, holder)
-        if refusal is None:
-            break
-        if not in_turn:
-            raise StoreError(refusal)
-        time.sleep(BEAT_S / 10)
+    holder = replace(Holder.here(stage), seen=time.time())
+    _acquire(location, file, holder)
     with Lock(location, file, holder) as lock:
         yield lock
 
 
-def _acquire(location: str, file: LockFile, holder: Holder) -> str | None:
-    """Take the lock, or say who has it."""
+def _acquire(location: str, file: LockFile, holder: Holder) -> None:
     # A second round serves a lock that was released between the two looks at it.
     for _ in range(2):
         if file.create(holder.content()):
-            return None
+            return
         current = file.read()
         if current is None:
             continue
         other = Holder.parse(current.content)
         if other is not None and other.owner == holder.owner:
-            return None  # the answer to our own PUT was lost, and it was sent again
+            return  # the answer to our own PUT was lost, and it was sent again
         if other is not None and not other.is_here:
             current = _watched(location, file, current, other)
             if current is None:
@@ -173,9 +165,9 @@ def _acquire(location: str, file: LockFile, holder: Holder) -> str | None:
         gone = other.is_gone if other else time.time() - current.written > STALE_S
         if gone and file.replace(holder.content(), current):
             console.print(f"{holder.stage}: takes over the lock that a dead run left on {location}")
-            return None
-        return _refusal(location, other)
-    return _refusal(location, None)
+            return
+        raise LockedError(_refusal(location, other))
+    raise LockedError(_refusal(location, None))
 
 
 def _watched(location: str, file: LockFile, current: Content, other: Holder) -> Content | None:

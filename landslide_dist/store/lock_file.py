@@ -96,7 +96,8 @@ class LocalLockFile:
     @contextmanager
     def _guarded(self) -> Iterator[bool]:
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            # On NFS only what is open for writing can be locked for one alone.
+            handle = os.open(self.path, os.O_RDWR)
         except FileNotFoundError:
             yield False
             return

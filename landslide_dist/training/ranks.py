@@ -36,6 +36,15 @@ def wait_for_all_ranks() -> None:
         distributed.barrier()
 
 
+def of_first_rank(value: bool) -> bool:
+    """What the first rank says; every rank calls it."""
+    if not _together():
+        return value
+    said = [value]
+    distributed.broadcast_object_list(said)
+    return said[0]
+
+
 @contextmanager
 def first_rank_first() -> Iterator[None]:
     """The first rank does it, then the others, who find it done."""

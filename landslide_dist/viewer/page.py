@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -110,7 +110,12 @@ class MapPage:
             self._draw_soon()
 
     def _tapped(self, x: float, y: float) -> None:
-        work = partial(read_pixel, self._atlas.layers, self._atlas.grid, x, y)
+        layers, overlay = self._atlas.layers, self.controls.overlay_layer
+        if overlay is not None and overlay.kind == "errors":
+            # As it is painted.
+            shown = replace(overlay, threshold=self.controls.style(overlay).threshold)
+            layers = tuple(shown if layer is overlay else layer for layer in layers)
+        work = partial(read_pixel, layers, self._atlas.grid, x, y)
         self._in_background(work, self._read)
 
     def _read(self, readout: Readout | None) -> None:

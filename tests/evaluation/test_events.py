@@ -141,7 +141,7 @@ def test_what_was_skipped_shows_its_reason(result):
 
 
 def test_an_unseen_event_that_is_too_small_is_no_model(result):
-    trained = TrainedOn("unet", "E", ("E",), 30.0)
+    trained = TrainedOn("unet", "", (), 30.0)
     small = (*result.outcomes, EventOutcome(trained, "E", skipped="too small"))
     table = events_table(replace(result, outcomes=small))
     assert "M^E_30" not in table.markdown()

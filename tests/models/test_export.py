@@ -13,7 +13,7 @@ from landslide_dist.config.event_channels import EventChannels
 from landslide_dist.config.model import ResUNetConfig
 from landslide_dist.errors import ConfigError
 from landslide_dist.models import build_model
-from landslide_dist.models.export import CARD, card, save_onnx, save_program, to_program
+from landslide_dist.models.export import CARD, card, read_card, save_onnx, save_program, to_program
 
 METADATA = {"looking_distances_m": [20.0, 50.0], "pixel_m": 10.0, "model_hash": "abc"}
 TEMPERATURE = 1.7
@@ -86,6 +86,7 @@ def test_both_files_equal_the_model(kind, uphill_dtype, make, region, tmp_path):
     card_of_onnx = session.get_modelmeta().custom_metadata_map[CARD]
     assert json.loads(extra[CARD]) == json.loads(card_of_onnx)
     told = json.loads(card_of_onnx)
+    assert read_card(tmp_path / "model.pt2") == read_card(tmp_path / "model.onnx") == told
     assert told["temperature"] == TEMPERATURE
     assert told["exact_context_px"] == model.exact_context_px
     assert told["stride_px"] == model.stride_px
@@ -93,6 +94,12 @@ def test_both_files_equal_the_model(kind, uphill_dtype, make, region, tmp_path):
     assert told["channels"] == list(model.encoder.names)
     assert told["recipe"]["statistics"] == {"slope": [15.0, 8.0], "elevation": [600.0, 250.0]}
     assert told["looking_distances_m"] == [20.0, 50.0]
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "model.onnx"])
+def test_a_file_without_a_card_tells_nothing(name, tmp_path):
+    (tmp_path / name).write_bytes(b"something else")
+    assert read_card(tmp_path / name) == {}
 
 
 def test_a_baseline_has_nothing_to_export(make):

@@ -18,7 +18,8 @@ from landslide_dist.config.cube import GridConfig
 from landslide_dist.config.fingerprint import ingest_hash
 from landslide_dist.config.imagery import ReflectanceConfig
 from landslide_dist.config.sources import RasterSource
-from landslide_dist.errors import ConfigError, DataError
+from landslide_dist.errors import ConfigError
+from landslide_dist.progress import console
 from landslide_dist.schema import ELEVATION
 from landslide_dist.sources.files import describe, describe_raster
 from landslide_dist.sources.imagery import open_images
@@ -150,16 +151,19 @@ def test_files_beside_a_raster_count(grid, write_raster, write_vrt, tmp_path):
         rasterio.open(path, "r+") as dataset,
     ):
         dataset.write_mask(np.ones((60, 40), bool))
+    statistics = "<Metadata><MDI key='STATISTICS_MEAN'>1</MDI></Metadata>"
     beside = {"tile.tif", "tile.tif.aux.xml", "tile.tif.msk"}
     assert names(describe_raster(path))[0] == "tile.tif"
     assert set(names(describe_raster(path))) == beside
-    assert set(names(describe_raster(write_vrt("one.vrt", "tile.tif")))) == {"one.vrt", *beside}
     before = describe_raster(path)
-    statistics = "<Metadata><MDI key='STATISTICS_MEAN'>1</MDI></Metadata>"
     aside.write_text(band.format("<NoDataValue>1</NoDataValue>" + statistics))
     assert describe_raster(path) == before, "viewers write these"
     aside.write_text(band.format("<NoDataValue>2</NoDataValue>"))
     assert describe_raster(path) != before
+    aside.unlink()
+    without = describe_raster(path)
+    aside.write_text(band.format(statistics))
+    assert describe_raster(path) == without
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -205,13 +209,11 @@ def test_a_file_in_an_archive_is_a_version_of_the_archive(grid, write_raster, wr
     "path",
     ["/vsimem/dem.tif", "/vsizip//nowhere/a.zip/dem.tif", "/vsigs/b/k.tif", "NETCDF:/no/a.nc:dem"],
 )
-def test_what_has_no_version_is_refused(path, write_vrt):
-    with pytest.raises(DataError, match="neither size and time nor ETag") as caught:
-        describe(path)
-    assert repr(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="neither size and time nor ETag"):
-        describe_raster(write_vrt("virtual.vrt", path))
+def test_it_is_said_what_has_no_version(path, write_vrt):
+    with console.capture() as said:
+        assert describe(path) == [{"path": path}]
+    assert f"{path}: nothing tells its versions apart" in said.get()
+    assert describe_raster(write_vrt("virtual.vrt", path))[1:] == [{"path": path}]
 
 
 def test_a_file_of_a_server_is_known_by_its_etag(tmp_path):

@@ -14,16 +14,21 @@ import pytest
 import yaml
 from distributed import LocalCluster
 
+from landslide_dist.config.chips import ChipsConfig
 from landslide_dist.config.load import load, load_any
+from landslide_dist.errors import ConfigError
 from landslide_dist.stages.doctor.check import guarded
+from landslide_dist.stages.doctor.cubes import cubes
 from landslide_dist.stages.doctor.examine import doctor as stage
 from landslide_dist.stages.doctor.machine import Limits, cores, open_files
+from landslide_dist.stages.doctor.needs import Needs
 from landslide_dist.stages.ingest import ingest
+from landslide_dist.store import cube as store_cube
 from landslide_dist.store.lock import Holder, hold
 from landslide_dist.store.lock_file import open_lock_file
 
+from ..chip_files import scene, write_chips, write_scene
 from ..chip_files import settings as chip_settings
-from ..chip_files import write_chips
 from ..services import kube_api
 
 REGION = {
@@ -157,6 +162,74 @@ def test_damaged_cubes(doctor, tmp_path):
     assert "make it again" in damaged["remedy"]
     (cube / "zarr.json").write_text((cube / "zarr.json").read_text()[:-200])
     assert doctor(REGION, healthy=False)["cube store/cube.zarr"]["status"] == "fail"
+
+
+def test_a_cube_that_ingest_refuses(doctor):
+    name, other = "cube store/cube.zarr", "sources.synthetic.seed=99"
+    doctor(REGION)
+    config = load("run.yaml")
+    ingest(config)
+    refusal = {
+        "name": f"{name}, inputs",
+        "status": "fail",
+        "found": "it was ingested from other inputs or settings",
+        "remedy": "landslide-dist ingest CONFIG --overwrite replaces it; "
+        "or give another cube.location",
+    }
+    for whole in (True, False):
+        store_cube.add_variables(
+            config.cube.location, [], config.cube.storage, attrs={"ingested": whole}
+        )
+        same = doctor(REGION)
+        assert f"{name}, inputs" not in same
+        assert ("ingest has done 4 of 4" in same[f"{name}, progress"]["found"]) == (not whole)
+        refused = doctor(REGION, other, healthy=False)
+        assert refused[f"{name}, inputs"] == refusal
+        assert f"{name}, progress" not in refused
+        with pytest.raises(ConfigError, match="was ingested from other inputs or settings"):
+            ingest(load("run.yaml", [other]))
+
+
+def test_a_scene_of_geotiff_bands_is_healthy(doctor, tmp_path):
+    """Its files state a CRS, which need not be given beside them."""
+    shape, file = (40, 40), tmp_path / "scene.tif"
+    write_scene(file, shape)
+    doctor(chip_settings(write_chips(tmp_path), scenes={"here": scene(file, shape)}))
+
+
+def test_a_cube_whose_inputs_have_changed_or_are_gone(tmp_path):
+    shape, file = (40, 40), tmp_path / "scene.tif"
+    write_scene(file, shape)
+    settings = chip_settings(write_chips(tmp_path), scenes={"here": scene(file, shape)})
+    config = ChipsConfig.model_validate(settings)
+    run = config.scene("here", None)
+    ingest(run)
+
+    def look():
+        checks = {check.name: check for check in cubes(Needs.of(config))}
+        name = f"cube {run.cube.location}"
+        return checks.get(f"{name}, inputs"), checks.get(f"{name}, progress")
+
+    inputs, progress = look()
+    assert inputs is None
+    assert progress.found == "ingested"
+    write_scene(file, shape, seed=1)
+    inputs, progress = look()
+    assert (inputs.status, progress) == ("fail", None)
+    assert inputs.found == "it was ingested from other inputs or settings"
+    assert "run CONFIG --overwrite" in inputs.remedy
+    file.unlink()
+    inputs, progress = look()
+    assert inputs.status == "warn"
+    assert inputs.found.startswith("cannot tell")
+    assert str(file) in inputs.found
+    assert progress.found == "ingested"
+    settings["scenes"]["here"]["sources"]["reflectance"].pop("boa_offset")
+    write_scene(file, shape)
+    config = ChipsConfig.model_validate(settings)
+    inputs, _ = look()
+    assert inputs.status == "fail"
+    assert "boa_offset" in inputs.found + inputs.remedy
 
 
 def test_a_lock_that_another_run_holds(doctor):

@@ -155,6 +155,8 @@ def test_the_map_can_be_of_another_pair(run):
 def test_a_new_event_is_mapped_without_labels(run, tmp_path):
     tree = settings(tmp_path, "new", seed=9)
     path = RunContext(run).paths.checkpoint("resunet")
+    # Not used, nor in the way of the map's name.
+    tree["models"] = {"event": {"kind": "resunet"}}
     config = validate(tree, "test")
     map_event(config, path)
     for name in ("event.html", "inventory/event.gpkg", "inventory/event.geojson"):
@@ -224,6 +226,10 @@ def test_all_experiments_on_several_events(experiments):
     assert len(tested) == 8 * 4
     for one in tested:
         assert one.is_seen == (one.event in one.trained.events)
+    too_small = [o.plain() for o in outcomes if o.skipped and o.event == "D"]
+    assert too_small
+    for row in too_small:
+        assert (row["training"], row["events"], row["seen"]) == ("", [], False)
         assert 0 < one.num_positive < one.num_labelled
     whole = [o.num_labelled for o in tested if o.event == "D"]
     parts = [o.num_labelled for o in tested if o.event == "A"]

@@ -9,8 +9,11 @@ import rasterio
 import torch
 from affine import Affine
 from PIL import Image
+from typer.testing import CliRunner
 
+from landslide_dist.cli.app import app
 from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.config.load import to_yaml
 from landslide_dist.errors import ConfigError
 from landslide_dist.grid import Grid, Window
 from landslide_dist.inference.grad_cam import grad_cam, resized
@@ -207,6 +210,39 @@ def test_mistakes_are_told(config):
     changed = config.model_copy(update={"split": config.split.model_copy(update={"seed": 5})})
     with pytest.raises(ConfigError, match="trained with other settings"):
         explain_chips(changed, ["cnn"], None, None)
+
+
+OF_REGIONS = {"--method": "gradients", "--centre": "1,2", "--side-m": "9", "--at": "1,2",
+              "--level": "0", "--steps": "2", "--part": "test", "--repeats": "1",
+              "--patches": "3", "--seed": "0"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "option", "value", "message"),
+    [
+        *(
+            ("chips", *given, f"{given[0]} is not for a run of chips")
+            for given in OF_REGIONS.items()
+        ),
+        ("chips", "--at", "x", "--at 'x' is not 2 numbers"),
+        ("region", "--scene", "valley", "--scene is not for the run of one region"),
+        ("region", "--samples", "6", "--samples is not for the run of one region"),
+    ],
+)
+def test_options_of_another_kind_of_run_are_refused(config, smoke, command_line, task, option,
+                                                    value, message):  # fmt: skip
+    path = command_line.folder / command_line.write(smoke)
+    if task == "chips":
+        path.write_text(to_yaml(config))
+    ended = CliRunner().invoke(app, ["explain", str(path), "--model", "cnn", option, value])
+    assert isinstance(ended.exception, ConfigError), ended.exception
+    assert message in str(ended.exception)
+
+
+def test_a_refused_option_is_one_line(config, command_line):
+    (command_line.folder / "run.yaml").write_text(to_yaml(config))
+    done = command_line("explain", "run.yaml", "--model", "cnn", "--steps", "2", status=2)
+    assert done.stderr == "landslide-dist: --steps is not for a run of chips: leave it out\n"
 
 
 def test_a_large_scene_is_not_explained_whole():

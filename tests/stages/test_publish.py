@@ -127,6 +127,7 @@ def _check_mistakes(config):
         (lambda: export(config, "cnn"), "is not in the run"),
         (lambda: export(config, "llr", ("tflite",)), "'tflite' is not one of torch, onnx, stac"),
         (lambda: numbers("--window", "1,2,3", 4), "is not 4 numbers"),
+        (lambda: numbers("--window", "1,2,inf,4", 4), "is not 4 numbers"),
     ):
         with pytest.raises(ConfigError, match=message):
             call()

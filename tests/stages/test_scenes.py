@@ -11,6 +11,7 @@ from rio_cogeo import cog_validate
 from skimage.exposure import match_histograms
 
 from landslide_dist.config.chips import ChipsConfig
+from landslide_dist.config.load import to_yaml
 from landslide_dist.errors import ConfigError, DataError
 from landslide_dist.models import checkpoint
 from landslide_dist.stages.chips.scenes import SceneMap, predict_scenes, scene_run
@@ -148,6 +149,26 @@ def test_a_map_that_is_there_is_left_alone_and_one_of_other_chips_is_not(trained
     with pytest.raises(ConfigError, match="on other chips: run train"):
         predict_scenes(other)
     assert map_of(given).map_hash == before
+
+
+def test_a_scene_of_other_files_is_replaced_where_it_is_asked_for(trained, tmp_path, command_line):
+    folder, _ = trained
+    shape, file = (60, 40), tmp_path / "scene.tif"
+    write_scene(file, shape)
+    plain = config(folder, scenes_dir=str(tmp_path / "scenes")).model_dump(
+        mode="json", by_alias=True
+    )
+    plain["scenes"] = {"other": scene(file, shape)}
+    given = ChipsConfig.model_validate(plain)
+    (command_line.folder / "run.yaml").write_text(to_yaml(given))
+    predict_scenes(given)
+    values = write_scene(file, shape, seed=1)
+    refused = command_line("run", "run.yaml", status=2)
+    assert "was ingested from other inputs or settings" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    command_line("run", "run.yaml", "--overwrite")
+    stored = xr.open_zarr(given.scene("other", None).cube.location)
+    np.testing.assert_array_equal(stored.reflectance.to_numpy()[0], values)
 
 
 def test_what_a_scene_cannot_be_is_named(trained, tmp_path):

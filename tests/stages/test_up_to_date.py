@@ -30,8 +30,10 @@ from landslide_dist.stages.evaluate import found_maps
 from landslide_dist.stages.inventory import make_inventories
 from landslide_dist.stages.predict import MapToDraw
 from landslide_dist.stages.split import COMPLETE, check_split, is_complete, split_hash
+from landslide_dist.stages.view import _predictions as shown
 from landslide_dist.store import cube
 from landslide_dist.store.ledger import Ledger, block_key
+from landslide_dist.whole_file import write_whole
 
 from ..chip_files import settings as chip_settings
 from ..chip_files import write_chips
@@ -294,3 +296,18 @@ def test_a_cube_of_other_looking_distances_is_refused(settings):
     settings["cube"]["looking_distances_m"] = [50, 100, 300]
     with pytest.raises(StoreError, match="distances than 50, 100, 300 m: run derive"):
         _ = context_of(settings).derive_hash
+
+
+def test_the_viewer_shows_the_maps_of_the_run_and_their_thresholds(settings):
+    context = context_of(settings)
+    save_model(context.paths.checkpoint("naive"), context, context.model_hash("naive"))
+    made = draw(context, "naive").fingerprint
+    scores = {"naive": {"validation": {"at_best": {"threshold": 0.3}}}}
+    metrics = {"run": {"made_of": {"maps": {"naive": made}}}, "models": scores}
+    write_whole(context.paths.metrics, json.dumps(metrics))
+    assert {name: p.threshold for name, p in shown(context).items()} == {"naive": 0.3}
+    # Of another map: its best threshold is not known.
+    metrics["run"]["made_of"]["maps"]["naive"] = "before"
+    write_whole(context.paths.metrics, json.dumps(metrics))
+    assert {name: p.threshold for name, p in shown(context).items()} == {"naive": 0.5}
+    assert shown(context_of(settings, tile_px=32)) == {}

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -150,6 +152,23 @@ def test_the_heartbeat_outlives_a_store_that_fails_for_a_while(tmp_path, monkeyp
         with pytest.raises(ProcessError, match="another run took it over, or may"):
             lock.check()
         failing.clear()
+
+
+def test_a_heartbeat_on_nfs(tmp_path, monkeypatch):
+    """There a file must be open for writing to be locked for one alone."""
+    real = fcntl.flock
+
+    def flock(handle, operation):
+        if operation == fcntl.LOCK_EX and not fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_RDWR:
+            raise OSError(errno.EBADF, "bad file descriptor")
+        real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(lock_module, "BEAT_S", 0.02)
+    monkeypatch.setattr(lock_module, "STALE_S", 0.3)
+    with hold(str(tmp_path / "cube.zarr"), "ingest") as lock:
+        time.sleep(0.6)
+        lock.check()
 
 
 def contend(location, pid, barrier, queue):

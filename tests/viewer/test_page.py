@@ -127,6 +127,19 @@ def test_a_click_is_marked(page, region):
     assert not uphill.data_source.data["x1"]
 
 
+def test_a_click_tells_errors_as_they_are_painted(page, region, monkeypatch):
+    good, landslide = region.arrays["good"], region.arrays["landslide"]
+    rows, columns = np.nonzero((landslide == 1) & (good > 0.35) & (good < 0.9))
+    x, y = float(region.grid.x[columns[0]]), float(region.grid.y[rows[0]])
+    monkeypatch.setattr(page, "_in_background", lambda work, then: then(work()))
+    page.controls.overlay.value = "errors good"
+    page._tapped(x, y)
+    assert "landslide, predicted" in page.controls.readout.text
+    page.controls.threshold.value = 0.95
+    page._tapped(x, y)
+    assert "landslide, missed" in page.controls.readout.text
+
+
 def test_class_borders_are_read_leniently():
     assert numbers("0.2; 0.05,x 7 0") == (0.05, 0.2)
 

@@ -10,12 +10,17 @@ from landslide_dist.stages.chips.train import train_chips
 
 
 @stage
-def run_chips(config: ChipsConfig) -> None:
-    """Train, score, classify the scenes, report; compare what is recorded in two regions."""
+def run_chips(config: ChipsConfig, overwrite: bool = False) -> None:
+    """Train, score, classify the scenes, report; compare what is recorded in two regions.
+
+    Args:
+        config: The run.
+        overwrite: Replace cubes of scenes that were ingested with other settings.
+    """
     train_chips(config)
     rows = evaluate_chips(config)
     if config.scenes:
-        predict_scenes(config)
+        predict_scenes(config, overwrite=overwrite)
     report_chips(config, rows)
     if config.bias is not None:
         bias(config)

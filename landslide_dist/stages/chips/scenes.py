@@ -31,7 +31,9 @@ from landslide_dist.training.ranks import first_rank_first, joined, wait_for_all
 
 
 @stage
-def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> None:
+def predict_scenes(
+    config: ChipsConfig, only: Sequence[str] | None = None, overwrite: bool = False
+) -> None:
     """Classify every scene with every model; what is there already is left alone.
 
     Blocks are classified by this process, by those that ``torchrun`` or ``srun`` started with it,
@@ -40,9 +42,11 @@ def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> No
     Args:
         config: The run.
         only: Names of models; None for all.
+        overwrite: Replace cubes that were ingested with other settings.
 
     Raises:
-        ConfigError: The run has no scenes, or a name is not a model.
+        ConfigError: The run has no scenes, a name is not a model, or a scene's cube has other
+            settings and ``overwrite`` is not given.
         DataError: A scene's files are broken, or its images cannot be matched.
         StoreError: A store fails.
     """
@@ -58,7 +62,7 @@ def predict_scenes(config: ChipsConfig, only: Sequence[str] | None = None) -> No
         for scene in config.scenes:
             run = scene_run(trainer, scene)
             with first_rank_first():
-                prepare(run)
+                prepare(run, overwrite)
             with open_cluster(config.cluster if count == 1 else None) as client:
                 for name in names:
                     SceneMap.of(trainer, run, name).draw(processes, client)
@@ -70,9 +74,14 @@ def scene_run(trainer: ChipTrainer, scene: str) -> RunConfig:
     return config.scene(scene, trainer.reference if config.matching else None)
 
 
-def prepare(run: RunConfig) -> None:
-    """Bring a scene into its cube and match it; a finished one is left alone."""
-    ingest(run)
+def prepare(run: RunConfig, overwrite: bool = False) -> None:
+    """Bring a scene into its cube and match it; a finished one is left alone.
+
+    Args:
+        run: The run that prepares it.
+        overwrite: Replace a cube that was ingested with other settings.
+    """
+    ingest(run, overwrite)
     with hold(run.cube.location, "derive") as lock, open_cluster(run.cluster) as client:
         match(run, lock, client)
 

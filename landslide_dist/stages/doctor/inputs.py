@@ -93,8 +93,7 @@ def _look_at(part: BaseModel) -> Callable[[], str] | None:
         case RasterSource():
             return lambda: _size(part.path, open_band(part).shape)
         case BandFile():
-            # A CRS may be given beside the file; ingest says whether there is one.
-            return lambda: _gdal(part.path, part.band, "EPSG:4326")
+            return lambda: _image(part)
         case GridConfig() if part.like is not None:
             like = part.like
             return lambda: _gdal(like, 1, None)
@@ -137,6 +136,14 @@ def _look_at(part: BaseModel) -> Callable[[], str] | None:
 
 def _gdal(path: str, band: int, crs: str | None) -> str:
     return _size(path, GdalBand.open(path, band, crs, None).shape)
+
+
+def _image(part: BandFile) -> str:
+    """A file of an image, whose CRS may be given beside it: ingest says whether there is one."""
+    try:
+        return _gdal(part.path, part.band, None)
+    except DataError:
+        return _gdal(part.path, part.band, "EPSG:4326")
 
 
 def _size(path: str, shape: tuple[int, int]) -> str:

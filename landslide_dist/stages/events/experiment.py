@@ -236,8 +236,10 @@ def _trainings(config: EventsConfig, skipped: Skipped) -> Iterator[Training]:
 def _skipped(config: EventsConfig, skipped: Skipped) -> list[EventOutcome]:
     outcomes = []
     for (event, pixel_m), reason in skipped.items():
+        # No model would have been trained on an unseen one.
+        training, events = ("", ()) if event in config.unseen else (event, (event,))
         for model in config.run(event, pixel_m).models:
             for seed in config.seeds:
-                trained = TrainedOn(model, event, (event,), pixel_m, seed)
+                trained = TrainedOn(model, training, events, pixel_m, seed)
                 outcomes.append(EventOutcome(trained, event, skipped=reason))
     return outcomes

@@ -10,7 +10,7 @@ from typing import Any
 import geopandas as gpd
 
 from landslide_dist.config import RunConfig
-from landslide_dist.config.load import to_yaml
+from landslide_dist.config.load import to_yaml, validate
 from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.event_report import EventFound, render_event
 from landslide_dist.inference.predict import check_channels
@@ -51,9 +51,11 @@ def map_event(config: RunConfig, model: str, overwrite: bool = False) -> None:
     trained, metadata = checkpoint.load(model)
     wanted = tuple(metadata["looking_distances_m"])
     settings = config.model_dump(mode="json", by_alias=True)
+    # Neither the run's models nor its search are asked for.
+    del settings["models"], settings["search"]
     settings["predict"]["ensembles"] = {MAP: [model]}
     settings["cube"]["looking_distances_m"] = list(wanted)
-    run = RunConfig.model_validate(settings)
+    run = validate(settings, "map-event")
     ingest(run, overwrite)
     derive(run)
     context = RunContext(run)
