@@ -135,7 +135,7 @@ def fingerprint_of(config: RunConfig, task: IngestBlock) -> tuple[list[dict[str,
         the hash of these and the settings.
 
     Raises:
-        DataError: A file cannot be reached, or nothing tells one version of it from another.
+        DataError: A file cannot be reached.
     """
     inputs = task.provenance()
     like = None if config.cube.grid is None else config.cube.grid.like
