@@ -208,7 +208,11 @@ def test_a_run_that_loses_a_node_and_is_preempted_ends_as_if_it_had_not(
 
     with recovery("a training requeued, SLURM's two minutes cut short"):
         begin_at_once(slurm, jobs["train"])
-        site.wait_for(lambda: len(json.loads(history.read_text())) > epochs, "train")
+        # Between two of its states a job that is begun again is in none.
+        deadline = time.monotonic() + 120
+        while len(json.loads(history.read_text())) <= epochs:
+            assert time.monotonic() < deadline, site.log("train")
+            time.sleep(0.2)
     site.wait_for(lambda: trained(site, slurm), "train")
     assert site.log("train").count("stopped after step") == 1
     assert_alike(site, 40)
