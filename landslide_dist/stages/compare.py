@@ -1,16 +1,14 @@
 """``report`` of several runs: one self-contained page that sets them side by side."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from landslide_dist.config import RunConfig
-from landslide_dist.errors import ConfigError, StoreError
+from landslide_dist.errors import ConfigError
 from landslide_dist.evaluation.runs_page import Run, render_runs
 from landslide_dist.progress import console
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.evaluate import found_maps, provenance
+from landslide_dist.stages.evaluate import found_maps, found_scores
 from landslide_dist.stages.split import check_split
 from landslide_dist.whole_file import write_whole
 
@@ -40,7 +38,7 @@ def _run(config: RunConfig) -> Run:
     context = RunContext(config)
     check_split(context)
     predictions = found_maps(context)
-    metrics = _metrics(context)
+    metrics = found_scores(context)
     return Run(
         config.name,
         metrics,
@@ -48,18 +46,6 @@ def _run(config: RunConfig) -> Run:
         predictions,
         config.model_dump(mode="json"),
     )
-
-
-def _metrics(context: RunContext) -> dict[str, Any]:
-    path = context.paths.metrics
-    try:
-        metrics: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"there are no scores at {path!r} yet: run evaluate") from error
-    made_of = json.loads(json.dumps(provenance(context)))
-    if metrics.get("run", {}).get("made_of") != made_of:
-        raise StoreError(f"scores {path!r} are of other maps or settings: run evaluate again")
-    return metrics
 
 
 def _named(runs: Sequence[Run]) -> list[Run]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 from landslide_dist.cluster import open_cluster
 from landslide_dist.config import RunConfig
 from landslide_dist.config.cluster import check_memory
+from landslide_dist.errors import StoreError
 from landslide_dist.evaluation.comparison import Comparison, compare_models
 from landslide_dist.evaluation.metrics import to_metrics
 from landslide_dist.evaluation.score import (
@@ -89,6 +90,23 @@ def provenance(context: RunContext) -> dict[str, Any]:
         "parts": {name: sorted(values) for name, values in context.config.split.parts().items()},
         "evaluate": context.config.evaluate.model_dump(mode="json", exclude={"on_cluster"}),
     }
+
+
+def found_scores(context: RunContext) -> dict[str, Any]:
+    """What ``metrics.json`` holds, once it is of the maps and settings that there are.
+
+    Raises:
+        StoreError: It is not, or is not there.
+    """
+    path = context.paths.metrics
+    try:
+        metrics: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"there are no scores at {path!r} yet: run evaluate") from error
+    made_of = json.loads(json.dumps(provenance(context)))
+    if metrics.get("run", {}).get("made_of") != made_of:
+        raise StoreError(f"scores {path!r} are of other maps or settings: run evaluate again")
+    return metrics
 
 
 def _table(title: str, scores: Mapping[str, ModelScores]) -> Table:

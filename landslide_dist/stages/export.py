@@ -1,6 +1,5 @@
 """``export``: a trained model as files that run without this package, described for catalogues."""
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -26,7 +25,7 @@ from landslide_dist.progress import console, stage
 from landslide_dist.sources.imagery import UNKNOWN_DAY
 from landslide_dist.stages.calibrate import CALIBRATION
 from landslide_dist.stages.context import RunContext
-from landslide_dist.stages.evaluate import provenance
+from landslide_dist.stages.evaluate import found_scores
 from landslide_dist.stages.predict import check_map
 from landslide_dist.store import cube
 from landslide_dist.store.location import exists, open_group
@@ -186,9 +185,10 @@ def _results(context: RunContext) -> dict[str, str]:
     metrics, report = Path(context.paths.metrics), Path(context.paths.report)
     files = {}
     if metrics.exists():
-        if _are_present(context, metrics):
+        try:
+            found_scores(context)
             files["metrics"] = str(metrics)
-        else:
+        except StoreError:
             _say_left_out(metrics, "of older maps or settings", "evaluate")
     if report.exists():
         # A page does not tell what it is of: `report` follows the scores that it shows.
@@ -199,17 +199,6 @@ def _results(context: RunContext) -> dict[str, str]:
         else:
             files["report"] = str(report)
     return files
-
-
-def _are_present(context: RunContext, metrics: Path) -> bool:
-    """Whether scores are of the maps that are there now."""
-    if not all(exists(context.paths.prediction(name)) for name in context.config.maps):
-        return False
-    try:
-        run = json.loads(metrics.read_text("utf-8")).get("run", {})
-    except ValueError:
-        return False
-    return bool(run.get("made_of") == json.loads(json.dumps(provenance(context))))
 
 
 def _say_left_out(path: str | Path, what: str, remedy: str) -> None:

@@ -24,6 +24,7 @@ from landslide_dist.models import checkpoint
 from landslide_dist.models.build import assemble
 from landslide_dist.models.recipe import Recipe
 from landslide_dist.schema import SPLIT
+from landslide_dist.stages import calibrate as calibration
 from landslide_dist.stages.chips.train import ChipTrainer
 from landslide_dist.stages.context import RunContext
 from landslide_dist.stages.evaluate import found_maps
@@ -288,6 +289,23 @@ class TestMaps:
         Path(path).unlink()
         with pytest.raises(StoreError, match="there is no model at .* yet: run train"):
             found_maps(context)
+
+
+def test_a_temperature_is_that_of_the_tiles_it_was_fitted_on(settings, monkeypatch):
+    settings["models"] = {"llr": LLR}
+    context = context_of(settings)
+    path = context.paths.checkpoint("llr")
+    save_model(path, context, context.model_hash("llr"), calibration={"temperature": 1.5})
+
+    def fitted(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr(calibration, "_validation_counts", fitted)
+    assert calibration.calibrate(context, "llr") == 1.5
+    # A halo that is exact is the same with tiles of any size.
+    assert calibration.calibrate(context_of(settings, tile_px=32), "llr") == 1.5
+    with pytest.raises(InterruptedError):
+        calibration.calibrate(context_of(settings, context_px=8), "llr")
 
 
 def test_a_cube_of_other_looking_distances_is_refused(settings):
